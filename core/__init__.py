@@ -1,0 +1,1 @@
+"""Locum's core: memory, retrieval, the reply path, policy, storage and models."""

@@ -1,0 +1,1 @@
+"""Benchmarks, each with a baseline measured in the same run."""

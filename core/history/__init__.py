@@ -1,0 +1,1 @@
+"""Importers: a person's exported chats, read as one neutral stream of records."""

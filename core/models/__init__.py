@@ -1,0 +1,1 @@
+"""Embedders and generators: the language models behind two small faces."""

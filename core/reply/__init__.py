@@ -1,0 +1,1 @@
+"""The reply path, one module per step."""

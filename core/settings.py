@@ -1,0 +1,90 @@
+"""Every setting of Locum, read once in `main` from the environment and `.env`.
+
+Settings are unpacked into plain arguments where they are used; no module imports them.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import BadInput
+
+UNPREFIXED = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+
+
+def default_home() -> Path:
+    return Path(platformdirs.user_data_dir("locum", appauthor=False))
+
+
+def default_key_file() -> Path:
+    return Path(platformdirs.user_config_dir("locum", appauthor=False)) / "key"
+
+
+class Settings(BaseSettings):
+    """The environment, read. Each field is `LOCUM_<NAME>`, but for DATABASE_URL and REDIS_URL."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCUM_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    home: Path = Field(default_factory=default_home, description="Data folder: databases, models, adapters.")
+    key_file: Path = Field(
+        default_factory=default_key_file,
+        description="The key that encrypts platform tokens; made at first use, outside the data folder.",
+    )
+    database_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("DATABASE_URL"))] = None
+    redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
+
+    owner: str = Field(default="me", description="Whom this deployment stands in for; a short handle.")
+    owner_name: str = Field(default="", description="How the owner is called in prompts and on cards.")
+    time_zone: str = Field(default="UTC", description="The owner's IANA time zone.")
+
+    embedding_model: str = Field(
+        default="all-MiniLM-L6-v2", description="A sentence-transformers name or path."
+    )
+    base_model: str = Field(
+        default="SmolLM2-135M-Instruct", description="A transformers name or path, or a GGUF file."
+    )
+    backend: str = Field(
+        default="auto", description="Where replies are generated: auto, llama, transformers or remote."
+    )
+    model_url: str = Field(default="", description="An OpenAI-compatible server that generates replies.")
+    model_name: str = Field(default="", description="The model's name on that server.")
+    model_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
+    teacher_url: str = Field(default="", description="An OpenAI-compatible server for synthesis and judging.")
+    teacher_name: str = ""
+    teacher_key: SecretStr = SecretStr("")
+    expert_url: str = Field(default="", description="An OpenAI-compatible server for outside knowledge.")
+    expert_name: str = ""
+    expert_key: SecretStr = SecretStr("")
+    generate_threads: int = Field(
+        default=0, ge=0, description="CPU threads that generation may use; 0 chooses."
+    )
+    embed_threads: int = Field(default=0, ge=0, description="CPU threads that embedding may use; 0 chooses.")
+
+    settle_seconds: float = Field(
+        default=4.0, ge=0, description="Quiet time after a message before it is answered."
+    )
+    takeover_minutes: float = Field(
+        default=20.0, ge=0, description="How long Locum stays silent after the owner types."
+    )
+    card_hours: float = Field(default=24.0, gt=0, description="How long a card can be answered.")
+
+    console_host: str = "127.0.0.1"
+    console_port: int = Field(default=8177, ge=0, le=65535)
+
+    log_level: str = "info"
+
+
+def load_settings() -> Settings:
+    """The settings, or `BadInput` with the variable's name and what is wrong with it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "settings"
+        variable = field if field.isupper() else f"LOCUM_{field.upper()}"
+        raise BadInput(f"{UNPREFIXED.get(field, variable)}: {first['msg']}") from None

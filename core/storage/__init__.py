@@ -1,0 +1,1 @@
+"""Postgres, Redis, the embedded ones, migrations, secrets, backup."""

@@ -1,0 +1,80 @@
+"""The one road to Postgres: connections that act for one owner, and a sweeper's that acts for none.
+
+The application is never superuser nor table owner while it works: each connection takes the role
+`locum_app` (or `locum_sweep`) as it starts, and row-level security shows it one owner's rows.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import psycopg
+from pgvector.psycopg import register_vector_async
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from core.errors import StorageError
+from core.ids import OwnerId
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+
+async def _configure(connection: Connection) -> None:
+    await register_vector_async(connection)
+    await connection.commit()
+
+
+def _pool(admin_conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connection]:
+    return AsyncConnectionPool(
+        make_conninfo(
+            admin_conninfo,
+            options=f"-c role={role} -c search_path=locum,public -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=60s",
+            application_name=f"locum ({role})",
+        ),
+        min_size=1,
+        max_size=most,
+        open=False,
+        configure=_configure,
+        timeout=30,
+    )
+
+
+class Database:
+    """A migrated database. Open with `async with Database(conninfo) as database`."""
+
+    def __init__(self, admin_conninfo: str, *, most_connections: int = 8) -> None:
+        self._app = _pool(admin_conninfo, role="locum_app", most=most_connections)
+        self._sweep = _pool(admin_conninfo, role="locum_sweep", most=2)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._app.open(wait=True, timeout=30)
+            await self._sweep.open(wait=True, timeout=30)
+        except PoolTimeout as error:
+            await self.close()
+            raise StorageError(
+                "Postgres cannot be reached, or was not migrated: run 'locum migrate'."
+            ) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._app.close()
+        await self._sweep.close()
+
+    @asynccontextmanager
+    async def owner(self, owner_id: OwnerId) -> AsyncGenerator[Connection]:
+        """A transaction that sees and writes this owner's rows only; committed on leaving."""
+        async with self._app.connection() as connection:
+            await connection.execute("SELECT set_config('locum.owner_id', %s, true)", [str(owner_id)])
+            yield connection
+
+    @asynccontextmanager
+    async def sweep(self) -> AsyncGenerator[Connection]:
+        """A transaction that sees what is unfinished across owners: ids and times, never text."""
+        async with self._sweep.connection() as connection:
+            yield connection

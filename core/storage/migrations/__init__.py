@@ -1,0 +1,1 @@
+"""The schema as numbered SQL, forward only; a merged migration is never edited."""

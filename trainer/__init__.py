@@ -1,0 +1,1 @@
+"""The nightly path that turns memory into an L2 adapter, and judges it."""
