@@ -1,0 +1,1 @@
+"""The sub-commands of core, one module each with `register(app)`."""
