@@ -50,7 +50,9 @@ def decide(situation: Situation) -> Judgement:
     if forbidden := situation.policy.forbids_auto(situation.now):
         return Judgement(decision=Decision.SUGGEST, why=f"{why}; {forbidden}", risks=risks)
     if risks:
-        return Judgement(decision=Decision.SUGGEST, why=f"{why}; it touches {', '.join(sorted(risks))}", risks=risks)
+        return Judgement(
+            decision=Decision.SUGGEST, why=f"{why}; it touches {', '.join(sorted(risks))}", risks=risks
+        )
     return Judgement(decision=Decision.AUTO, why=why, risks=risks)
 
 

@@ -165,7 +165,9 @@ async def resettle_turns_of(
         await open_turn(connection, owner_id, chat_id, thread_id, last, due_at)
 
 
-async def start_turn(connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime) -> Turn | None:
+async def start_turn(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime
+) -> Turn | None:
     """The next due turn of a chat, now `working`; None when nothing is due.
 
     A turn that was left `working` by a worker that died is due again, a few times at most.
@@ -190,9 +192,7 @@ async def start_turn(connection: Connection, owner_id: OwnerId, chat_id: ChatId,
         return await cursor.fetchone()
 
 
-async def finish_turn(
-    connection: Connection, owner_id: OwnerId, turn: Turn, state: TurnState
-) -> bool:
+async def finish_turn(connection: Connection, owner_id: OwnerId, turn: Turn, state: TurnState) -> bool:
     """Whether the turn was still as the worker found it, and now stands at `state`."""
     cursor = await connection.execute(
         """
