@@ -17,7 +17,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from core.errors import NotConfigured, StorageError
-from core.storage.processes import alive, let_through, packaged, socket_folder
+from core.storage.processes import let_through, packaged, server_process, socket_folder
 
 DATABASE = "locum"
 SUPERUSER = "postgres"
@@ -67,7 +67,7 @@ def start(folder: Path, *, extra_settings: str = "") -> str:
         _create(folder, uid)
     _check_version(folder)
     sockets = socket_folder(folder, SOCKET, uid=uid)
-    if not alive(folder / "postmaster.pid", folder):
+    if server_process(folder / "postmaster.pid", folder) is None:
         _launch(folder, uid, SETTINGS.format(sockets=sockets) + extra_settings)
     admin = make_conninfo(host=str(sockets), user=SUPERUSER, dbname=DATABASE)
     _ensure_database(admin)
@@ -77,7 +77,7 @@ def start(folder: Path, *, extra_settings: str = "") -> str:
 def stop(folder: Path) -> None:
     """The server, if it runs, ends its work and is gone."""
     folder = folder.resolve()
-    if alive(folder / "postmaster.pid", folder):
+    if server_process(folder / "postmaster.pid", folder) is not None:
         _run("pg_ctl", "-D", str(folder), "-m", "fast", "-w", "-t", "60", "stop", uid=_server_uid())
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import redis
 
 from core.errors import StorageError
-from core.storage.processes import alive, packaged, socket_folder
+from core.storage.processes import packaged, server_process, socket_folder
 
 SOCKET = "redis.sock"
 PID = "redis.pid"
 SECONDS_TO_START = 120
 """Loading a long append-only file takes a while; it holds wake-ups only and is trimmed."""
+SECONDS_TO_STOP = 30
 
 
 def start(folder: Path) -> Path:
@@ -21,7 +22,7 @@ def start(folder: Path) -> Path:
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = socket_folder(folder, SOCKET, uid=os.geteuid()) / SOCKET
-    if not alive(folder / PID, folder):
+    if server_process(folder / PID, folder) is None:
         _launch(folder, path)
     _wait(path, folder)
     return path
@@ -30,13 +31,14 @@ def start(folder: Path) -> Path:
 def stop(folder: Path) -> None:
     """The server, if it runs, writes its file and is gone."""
     folder = folder.resolve()
-    if not alive(folder / PID, folder):
+    process = server_process(folder / PID, folder)
+    if process is None:
         return
-    path = socket_folder(folder, SOCKET, uid=os.geteuid()) / SOCKET
-    with redis.Redis(unix_socket_path=str(path), socket_timeout=30) as connection:
-        connection.shutdown()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
-    deadline = time.monotonic() + 30
-    while alive(folder / PID, folder) and time.monotonic() < deadline:
+    process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    while server_process(folder / PID, folder) is not None:
+        if time.monotonic() > deadline:
+            raise StorageError(f"The embedded Redis does not stop. See {folder / 'server.log'}.")
         time.sleep(0.01)
 
 

@@ -28,15 +28,17 @@ def packaged(package: str, *parts: str) -> Path:
     return path
 
 
-def alive(pid_file: Path, folder: Path) -> bool:
-    """Whether the server of that folder runs. Both servers work in their own folder, which tells one
-    from a stranger that was given the same pid after a crash or a reboot.
+def server_process(pid_file: Path, folder: Path) -> psutil.Process | None:
+    """The living server of that folder.
+
+    Both servers work in their own folder, which tells one from a stranger that was given the same
+    pid after a crash or a reboot.
     """
     try:
-        pid = int(pid_file.read_text().split("\n")[0])
-        return Path(psutil.Process(pid).cwd()) == folder
+        process = psutil.Process(int(pid_file.read_text().split("\n")[0]))
+        return process if Path(process.cwd()) == folder else None
     except (FileNotFoundError, ValueError, psutil.Error):
-        return False
+        return None
 
 
 def socket_folder(folder: Path, socket_name: str, *, uid: int) -> Path:
