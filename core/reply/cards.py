@@ -13,9 +13,7 @@ from core.storage.database import Connection
 from core.vocabulary import DraftState, Intent, Risk
 
 
-async def write_slate(
-    connection: Connection, owner_id: OwnerId, turn: Turn, slate: Slate
-) -> list[DraftId]:
+async def write_slate(connection: Connection, owner_id: OwnerId, turn: Turn, slate: Slate) -> list[DraftId]:
     """Ids of the drafts on the slate, in order. What was left out is kept too, with its reason."""
     shown = [
         await _write_draft(connection, owner_id, turn, position, candidate, DraftState.PROPOSED)
@@ -89,9 +87,7 @@ async def open_card(connection: Connection, owner_id: OwnerId, turn: Turn) -> No
     )
 
 
-async def expire_cards(
-    connection: Connection, owner_id: OwnerId, now: datetime, life: timedelta
-) -> int:
+async def expire_cards(connection: Connection, owner_id: OwnerId, now: datetime, life: timedelta) -> int:
     """How many cards were closed because nobody answered them in time; their drafts count as ignored."""
     cursor = await connection.execute(
         """
@@ -229,9 +225,7 @@ async def _incoming(connection: Connection, owner_id: OwnerId, turn_id: TurnId) 
     return tuple(_evidence(row) for row in await cursor.fetchall())
 
 
-async def _card_drafts(
-    connection: Connection, owner_id: OwnerId, turn_id: TurnId
-) -> tuple[CardDraft, ...]:
+async def _card_drafts(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> tuple[CardDraft, ...]:
     cursor = await connection.execute(
         """
         SELECT d.id, d.text, d.intent, d.origin, d.confidence, d.risks, a.name
@@ -256,9 +250,7 @@ async def _card_drafts(
     )
 
 
-async def read_evidence(
-    connection: Connection, owner_id: OwnerId, draft_id: DraftId
-) -> tuple[Evidence, ...]:
+async def read_evidence(connection: Connection, owner_id: OwnerId, draft_id: DraftId) -> tuple[Evidence, ...]:
     """The messages a draft rests on, for the owner's eyes."""
     cursor = await connection.execute(
         """

@@ -5,10 +5,13 @@ One process hosts each account's bot; any number of processes answer turns.
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
 
 from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
 from core.clock import Clock
@@ -43,6 +46,11 @@ from core.vocabulary import OutboxState, SourceKind
 log = structlog.get_logger()
 
 SEND_TIMEOUT_SECONDS = 30.0
+IDLE_SECONDS = 0.3
+RECOVERY_SECONDS = 15.0
+AWAY_SECONDS = 2.0
+
+Announce = Callable[[Lane], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ class BotHost:
 
     # ─── in ──────────────────────────────────────────────────────────────────────────────────
 
-    async def take_in(self, announce: "Announce") -> None:
+    async def take_in(self, announce: Announce) -> None:
         """Every event of the bot: stored, then acknowledged, then announced to the workers."""
         async for event in self.bot.events():
             await self.path.receive(self.account, event)
@@ -162,7 +170,11 @@ class BotHost:
         owner_id = self.account.owner_id
         await connection.execute(
             "UPDATE drafts SET state = 'sent', reason = %s WHERE owner_id = %s AND id = %s",
-            ["" if state is OutboxState.SENT else "nobody can tell whether it arrived", owner_id, send.draft_id],
+            [
+                "" if state is OutboxState.SENT else "nobody can tell whether it arrived",
+                owner_id,
+                send.draft_id,
+            ],
         )
         await connection.execute(
             """
@@ -206,6 +218,27 @@ class BotHost:
                 connection, self.account.owner_id, self.account.id, idempotent=idempotent
             )
 
+    # ─── running ─────────────────────────────────────────────────────────────────────────────
 
-IDLE_SECONDS = 0.3
-RECOVERY = timedelta(seconds=15)
+    async def run(self, announce: Announce) -> None:
+        """Host the bot until cancelled."""
+        await self.bot.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.take_in(announce))
+                tasks.create_task(repeat("outbox", self.send_due, IDLE_SECONDS))
+                tasks.create_task(repeat("cards", self.show_cards, IDLE_SECONDS))
+                tasks.create_task(repeat("recovery", self.recover, RECOVERY_SECONDS))
+        finally:
+            await self.bot.stop()
+
+
+async def repeat(name: str, step: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Take a step again and again; a server that is away for a while delays it, and ends nothing."""
+    while True:
+        try:
+            await step()
+        except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
+            log.warning("step.failed", step=name, error=type(error).__name__)
+            await asyncio.sleep(AWAY_SECONDS)
+        await asyncio.sleep(seconds)

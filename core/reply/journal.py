@@ -9,7 +9,7 @@ from core.ids import OwnerId
 from core.reply.turns import Turn
 from core.storage.database import Connection
 
-Why = dict[str, str | int | float | bool | None | list[str] | list[int]]
+Why = dict[str, str | int | float | bool | list[str] | list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Journal:
     entries: list[Entry] = field(default_factory=list[Entry])
     _since: float = field(default_factory=time.perf_counter)
 
-    def note(self, stage: str, decided: str, **why: str | float | bool | None | list[str] | list[int]) -> None:
+    def note(self, stage: str, decided: str, **why: str | float | bool | list[str] | list[int]) -> None:
         """Close a stage: what it decided, why, and how long it took since the one before."""
         now = time.perf_counter()
         took = (now - self._since) * 1000
@@ -40,5 +40,13 @@ class Journal:
                 """
                 INSERT INTO stages (owner_id, turn_id, version, stage, decided, why, took_ms)
                 VALUES (%s, %s, %s, %s, %s, %s, %s)""",
-                [owner_id, turn.id, turn.version, entry.stage, entry.decided, Jsonb(entry.why), entry.took_ms],
+                [
+                    owner_id,
+                    turn.id,
+                    turn.version,
+                    entry.stage,
+                    entry.decided,
+                    Jsonb(entry.why),
+                    entry.took_ms,
+                ],
             )

@@ -138,7 +138,9 @@ class ReplyPath:
         async with self.database.owner(lane.owner_id) as connection:
             account = await read_account(connection, lane.owner_id, lane.account_id)
             situation = await read_situation(connection, account, turn, self.clock.now())
-        journal.note("settle", f"{len(situation.incoming)} messages", messages=[m.id for m in situation.incoming])
+        journal.note(
+            "settle", f"{len(situation.incoming)} messages", messages=[m.id for m in situation.incoming]
+        )
 
         self.on_step("decide")
         judgement = decide(situation)
@@ -163,9 +165,9 @@ class ReplyPath:
             adapter = await _active_adapter(connection, situation.account.owner_id)
         journal.note(
             "recall",
-            f"{len(recalled.memories)} memories, {len(recalled.past_replies)} past replies",
+            f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
             memories=[memory.id for memory in recalled.memories],
-            past=[past.asked_id for past in recalled.past_replies],
+            past=[past.asked_id for past in recalled.answered],
             recent=len(recalled.recent),
         )
 
