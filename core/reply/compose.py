@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.ids import AdapterId, MessageId
+from core.memory.profiles import Style
 from core.models.faces import Generator, Sampling
 from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prompt_turns
 from core.reply.recall import Recalled
@@ -21,6 +22,9 @@ MOST_TOKENS = 60
 
 MODEL_CONFIDENCE = {"base": 0.3, "adapter": 0.55}
 DEFERRAL_CONFIDENCE = 0.4
+MOSTLY, OFTEN, CASUAL = 0.6, 0.25, 0.4
+"""Shares of messages from which a habit is worth naming."""
+
 HALF_LIFE_DAYS = 120.0
 """A past answer counts half as much after this long: plans and habits change."""
 
@@ -49,20 +53,26 @@ class Candidate:
 def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
     """What the model may see for this turn: recalled rows alone, which are inside the audience."""
     earlier = [
-        Line(speaker=said.sender_name, by_owner=said.sender_id is None, text=said.words)
+        Line(
+            speaker=said.sender_name,
+            by_owner=said.sender_id is None,
+            text=f"{said.text} {said.caption}".strip(),
+        )
         for said in recalled.recent
-        if said.words
+        if said.text or said.caption
     ]
     incoming = [
-        Line(speaker=message.sender_name, by_owner=False, text=message.words) for message in situation.incoming
+        Line(speaker=message.sender_name, by_owner=False, text=message.words)
+        for message in situation.incoming
     ]
     memories = [f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:200]}" for m in recalled.memories[:4]]
-    known = [
+    lines = [
         line.statement
         for profile in (recalled.biography, recalled.profile)
         if profile is not None
         for line in profile.lines[:4]
     ]
+    known = list(dict.fromkeys([*(fact.statement for fact in recalled.facts), *lines]))
     return PromptContext(
         owner_name=situation.account.owner_name,
         contact_name=situation.contact_name or situation.chat_title,
@@ -71,10 +81,23 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         chat_kind=situation.chat_kind,
         at=situation.now,
         time_zone=situation.account.time_zone,
-        style=recalled.profile.style.described if recalled.profile is not None else "",
+        style=describe_style(recalled.profile.style) if recalled.profile is not None else "",
         memories=tuple(known + memories),
         lines=clip([*earlier, *incoming], PROMPT_CHARACTERS),
     )
+
+
+def describe_style(style: Style) -> str:
+    """How the owner writes to this contact, in words that a model can follow."""
+    if not style.messages:
+        return ""
+    traits = [
+        f"about {max(round(style.mean_words), 1)} words a message",
+        "in lower case" if style.lowercase_share > MOSTLY else "",
+        "with emoji" if style.emoji_per_message > OFTEN else "hardly any emoji",
+        "casually" if style.formality < CASUAL else "",
+    ]
+    return ", ".join(trait for trait in traits if trait) + "."
 
 
 async def compose(
@@ -89,7 +112,7 @@ async def compose(
 def past_candidates(situation: Situation, recalled: Recalled) -> tuple[Candidate, ...]:
     """How the owner answered the like before, nearest and newest first."""
     scored = sorted(
-        ((_aged(past.score, past.replied_at, situation.now), past) for past in recalled.past_replies),
+        ((_aged(past.likeness, past.replied_at, situation.now), past) for past in recalled.answered),
         key=lambda pair: -pair[0],
     )
     return tuple(
@@ -105,9 +128,9 @@ def past_candidates(situation: Situation, recalled: Recalled) -> tuple[Candidate
     )
 
 
-def _aged(score: float, at: datetime, now: datetime) -> float:
+def _aged(likeness: float, at: datetime, now: datetime) -> float:
     days = max((now - at).total_seconds() / 86400, 0.0)
-    return max(score, 0.0) * (0.5 + 0.5 * 0.5 ** (days / HALF_LIFE_DAYS))
+    return likeness * (0.5 + 0.5 * 0.5 ** (days / HALF_LIFE_DAYS))
 
 
 def _dated(reply: str, asked: str) -> frozenset[Risk]:
@@ -147,7 +170,7 @@ def deferral(recalled: Recalled) -> Candidate:
     """Putting it off honestly: in words the owner has used here, else in the plainest there are."""
     used: Sequence[tuple[str, tuple[MessageId, ...]]] = [
         *((said.text, (said.id,)) for said in recalled.deferrals),
-        *((past.reply, past.reply_ids) for past in recalled.past_replies),
+        *((past.reply, past.reply_ids) for past in recalled.answered),
     ]
     text, evidence = next(
         ((words, ids) for words, ids in used if is_deferral(words) and "\n" not in words),

@@ -39,9 +39,7 @@ def criticise(
     return tuple(judged)
 
 
-def _fault(
-    situation: Situation, recalled: Recalled, context: PromptContext, candidate: Candidate
-) -> str:
+def _fault(situation: Situation, recalled: Recalled, context: PromptContext, candidate: Candidate) -> str:
     spoken = words(candidate.text)
     if not candidate.text.strip():
         return "it is empty"

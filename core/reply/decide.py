@@ -20,6 +20,9 @@ from core.vocabulary import ChatKind, Decision, Risk
 STALE = timedelta(hours=24)
 """After this long a turn gets no card: what waited so long is the owner's to pick up."""
 
+TOO_LITTLE = 2
+"""Words of a statement that asks for nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
@@ -65,7 +68,7 @@ def would_answer(situation: Situation) -> tuple[bool, str]:
         return _would_answer_in_company(situation, lines)
     if any(is_question(line) for line in lines):
         return True, "a question"
-    if sum(len(words(line)) for line in lines) <= 2:
+    if sum(len(words(line)) for line in lines) <= TOO_LITTLE:
         return False, "too little to answer"
     return True, "said to the owner"
 
@@ -76,7 +79,8 @@ def _would_answer_in_company(situation: Situation, lines: list[str]) -> tuple[bo
     account = situation.account
     first_name = account.owner_name.split()[0] if account.owner_name else ""
     names = tuple(filter(None, (account.owner_name, first_name, account.platform_user_id)))
-    if any(mentions(line, names) for line in lines):
+    marked = any(message.mentions_owner for message in situation.incoming)
+    if marked or any(mentions(line, names) for line in lines):
         return True, "the owner is mentioned"
     return False, "group talk"
 

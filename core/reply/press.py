@@ -10,7 +10,7 @@ from core.policy import set_mode
 from core.reply.learn import label_slate, write_label
 from core.reply.outbox import queue_send
 from core.reply.situation import Account
-from core.reply.turns import Turn, close_card
+from core.reply.turns import Turn, cancel_queued, close_card
 from core.storage.database import Connection
 from core.vocabulary import Mode, Origin, Outcome
 
@@ -26,11 +26,14 @@ async def press(
         return
     match event.verb:
         case DraftVerb.SEND | DraftVerb.EDIT:
+            await cancel_queued(connection, account.owner_id, turn.id, "the owner chose")
             await _send(connection, account.owner_id, turn, draft_id, event)
         case DraftVerb.DISCARD:
+            await cancel_queued(connection, account.owner_id, turn.id, "the owner discarded it")
             await label_slate(connection, account.owner_id, turn.id, Outcome.DISCARDED)
             await _end(connection, account.owner_id, turn, "discarded")
         case DraftVerb.MUTE:
+            await cancel_queued(connection, account.owner_id, turn.id, "the owner muted the chat")
             await set_mode(connection, account.owner_id, turn.chat_id, Mode.OFF)
             await _end(connection, account.owner_id, turn, "muted")
         case DraftVerb.WHY:
