@@ -58,7 +58,9 @@ class StoredMessage:
         return f"{self.text} {self.caption}".strip()
 
 
-async def store_message(connection: Connection, owner_id: OwnerId, message: NewMessage) -> tuple[MessageId, bool]:
+async def store_message(
+    connection: Connection, owner_id: OwnerId, message: NewMessage
+) -> tuple[MessageId, bool]:
     """The message's id, and whether it is new. One that is already there keeps its words.
 
     A send of ours that was first seen as an echo gets its true origin: Locum's words never stay
@@ -209,7 +211,12 @@ async def store_reaction(
 
 
 async def read_span(
-    connection: Connection, owner_id: OwnerId, chat_id: ChatId, thread_id: ThreadId | None, first: int, last: int
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_id: ChatId,
+    thread_id: ThreadId | None,
+    first: int,
+    last: int,
 ) -> tuple[StoredMessage, ...]:
     """The messages of one chat or thread from `first` to `last`, both included, in order."""
     async with connection.cursor(row_factory=class_row(StoredMessage)) as cursor:

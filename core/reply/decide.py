@@ -20,6 +20,9 @@ from core.vocabulary import ChatKind, Decision, Risk
 STALE = timedelta(hours=24)
 """After this long a turn gets no card: what waited so long is the owner's to pick up."""
 
+TOO_LITTLE = 2
+"""Words of a statement that asks for nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
@@ -50,7 +53,9 @@ def decide(situation: Situation) -> Judgement:
     if forbidden := situation.policy.forbids_auto(situation.now):
         return Judgement(decision=Decision.SUGGEST, why=f"{why}; {forbidden}", risks=risks)
     if risks:
-        return Judgement(decision=Decision.SUGGEST, why=f"{why}; it touches {', '.join(sorted(risks))}", risks=risks)
+        return Judgement(
+            decision=Decision.SUGGEST, why=f"{why}; it touches {', '.join(sorted(risks))}", risks=risks
+        )
     return Judgement(decision=Decision.AUTO, why=why, risks=risks)
 
 
@@ -63,7 +68,7 @@ def would_answer(situation: Situation) -> tuple[bool, str]:
         return _would_answer_in_company(situation, lines)
     if any(is_question(line) for line in lines):
         return True, "a question"
-    if sum(len(words(line)) for line in lines) <= 2:
+    if sum(len(words(line)) for line in lines) <= TOO_LITTLE:
         return False, "too little to answer"
     return True, "said to the owner"
 

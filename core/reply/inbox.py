@@ -23,9 +23,7 @@ class InboxEvent:
     attempts: int
 
 
-async def write_event(
-    connection: Connection, owner_id: OwnerId, account_id: AccountId, event: Event
-) -> bool:
+async def write_event(connection: Connection, owner_id: OwnerId, account_id: AccountId, event: Event) -> bool:
     """Whether the event is new; one that was delivered before is kept once."""
     cursor = await connection.execute(
         """
@@ -62,7 +60,9 @@ async def next_event(connection: Connection, lane: Lane) -> InboxEvent | None:
     return InboxEvent(id=int(row[0]), event=EVENTS.validate_json(row[1]), attempts=int(row[2]))
 
 
-async def mark_applied(connection: Connection, owner_id: OwnerId, event_id: int, error: str | None = None) -> None:
+async def mark_applied(
+    connection: Connection, owner_id: OwnerId, event_id: int, error: str | None = None
+) -> None:
     """The event is done with; `error` names what made it unusable."""
     await connection.execute(
         "UPDATE inbox_events SET applied_at = now(), error = %s WHERE owner_id = %s AND id = %s",

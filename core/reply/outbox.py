@@ -54,8 +54,9 @@ async def queue_send(
         """
         INSERT INTO outbox (owner_id, account_id, chat_id, thread_id, turn_id, draft_id, send_key, text, origin,
                             state, not_before)
-        SELECT c.owner_id, c.account_id, c.id, %(thread)s, %(turn)s, %(draft)s, %(key)s, %(text)s, %(origin)s,
-               'queued', coalesce(%(not_before)s, now())
+        SELECT c.owner_id, c.account_id, c.id, %(thread)s, %(turn)s, %(draft)s,
+               %(key)s || (SELECT count(*) FROM outbox o WHERE o.owner_id = c.owner_id AND o.turn_id = %(turn)s),
+               %(text)s, %(origin)s, 'queued', coalesce(%(not_before)s, now())
         FROM chats c WHERE c.owner_id = %(owner)s AND c.id = %(chat)s
         ON CONFLICT DO NOTHING""",
         {
@@ -64,7 +65,7 @@ async def queue_send(
             "thread": turn.thread_id,
             "turn": turn.id,
             "draft": draft_id,
-            "key": f"locum-{owner_id}-{turn.id}-{draft_id}",
+            "key": f"locum-{owner_id}-{turn.id}-{draft_id}-",
             "text": text,
             "origin": origin,
             "not_before": not_before,
@@ -86,6 +87,7 @@ async def next_send(
             return None
         if reason := await _forbidden(connection, owner_id, send, now):
             await settle(connection, owner_id, send.id, OutboxState.CANCELLED, reason=reason)
+            await reopen(connection, owner_id, send, reason)
             continue
         await connection.execute(
             """
@@ -169,6 +171,33 @@ async def settle(
         [state, reason, list(platform_ids), owner_id, send_id],
     )
     return cursor.rowcount == 1
+
+
+async def reopen(connection: Connection, owner_id: OwnerId, send: Send, reason: str) -> None:
+    """The send did not happen: its draft goes back on a card with the reason, unless the talk moved on."""
+    cursor = await connection.execute(
+        """
+        UPDATE turns t SET state = 'suggested', version = version + 1
+        WHERE t.owner_id = %(owner)s AND t.id = %(turn)s AND t.state IN ('answered', 'suggested')
+          AND NOT EXISTS (SELECT FROM turns n WHERE n.owner_id = t.owner_id AND n.chat_id = t.chat_id
+                          AND n.thread_id IS NOT DISTINCT FROM t.thread_id AND n.id > t.id)
+          AND NOT EXISTS (SELECT FROM messages m JOIN messages z ON z.owner_id = t.owner_id AND z.id = t.last_message_id
+                          WHERE m.owner_id = t.owner_id AND m.chat_id = t.chat_id AND m.sender_id IS NULL
+                            AND m.thread_id IS NOT DISTINCT FROM t.thread_id AND m.sent_at > z.sent_at)""",
+        {"owner": owner_id, "turn": send.turn_id},
+    )
+    state = "proposed" if cursor.rowcount else "overtaken"
+    await connection.execute(
+        "UPDATE drafts SET state = %s, reason = %s WHERE owner_id = %s AND id = %s",
+        [state, reason, owner_id, send.draft_id],
+    )
+    if cursor.rowcount:
+        await connection.execute(
+            """
+            UPDATE cards SET shown_at = NULL, closed_at = NULL, outcome = '', withdrawn_at = NULL
+            WHERE owner_id = %s AND turn_id = %s""",
+            [owner_id, send.turn_id],
+        )
 
 
 async def recover_abandoned(

@@ -76,12 +76,15 @@ async def read_account(connection: Connection, owner_id: OwnerId, account_id: Ac
     )
 
 
-async def read_situation(
-    connection: Connection, account: Account, turn: Turn, now: datetime
-) -> Situation:
+async def read_situation(connection: Connection, account: Account, turn: Turn, now: datetime) -> Situation:
     """The turn as it stands in this transaction."""
     span = await read_span(
-        connection, account.owner_id, turn.chat_id, turn.thread_id, turn.first_message_id, turn.last_message_id
+        connection,
+        account.owner_id,
+        turn.chat_id,
+        turn.thread_id,
+        turn.first_message_id,
+        turn.last_message_id,
     )
     incoming = tuple(message for message in span if not message.by_owner and not message.deleted)
     return await situation_of(

@@ -71,6 +71,7 @@ async def open_turn(
     superseded = await cursor.fetchall()
     for turn_id, _ in superseded:
         await close_card(connection, owner_id, TurnId(int(turn_id)), "superseded")
+        await cancel_queued(connection, owner_id, TurnId(int(turn_id)), "the contact said more")
     first = min((MessageId(int(row[1])) for row in superseded), default=message_id)
     cursor = await connection.execute(
         """
@@ -151,13 +152,8 @@ async def resettle_turns_of(
         {"owner": owner_id, "message": message_id},
     )
     for turn_id, chat_id, thread_id, last, state in await cursor.fetchall():
-        cancelled = await connection.execute(
-            """
-            UPDATE outbox SET state = 'cancelled', reason = 'what it answers was changed', settled_at = now()
-            WHERE owner_id = %s AND turn_id = %s AND state = 'queued'""",
-            [owner_id, turn_id],
-        )
-        if state == TurnState.ANSWERED and cancelled.rowcount:
+        cancelled = await cancel_queued(connection, owner_id, turn_id, "what it answers was changed")
+        if state == TurnState.ANSWERED and cancelled:
             await connection.execute(
                 "UPDATE turns SET state = 'suggested', version = version + 1 WHERE owner_id = %s AND id = %s",
                 [owner_id, turn_id],
@@ -165,7 +161,9 @@ async def resettle_turns_of(
         await open_turn(connection, owner_id, chat_id, thread_id, last, due_at)
 
 
-async def start_turn(connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime) -> Turn | None:
+async def start_turn(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime
+) -> Turn | None:
     """The next due turn of a chat, now `working`; None when nothing is due.
 
     A turn that was left `working` by a worker that died is due again, a few times at most.
@@ -190,9 +188,7 @@ async def start_turn(connection: Connection, owner_id: OwnerId, chat_id: ChatId,
         return await cursor.fetchone()
 
 
-async def finish_turn(
-    connection: Connection, owner_id: OwnerId, turn: Turn, state: TurnState
-) -> bool:
+async def finish_turn(connection: Connection, owner_id: OwnerId, turn: Turn, state: TurnState) -> bool:
     """Whether the turn was still as the worker found it, and now stands at `state`."""
     cursor = await connection.execute(
         """
@@ -215,7 +211,7 @@ async def postpone_turn(connection: Connection, owner_id: OwnerId, turn: Turn, d
 async def is_current(connection: Connection, owner_id: OwnerId, turn: Turn) -> bool:
     """True while nothing has changed the turn under its worker."""
     cursor = await connection.execute(
-        "SELECT version = %s AND state = 'working' FROM turns WHERE owner_id = %s AND id = %s",
+        "SELECT version = %s FROM turns WHERE owner_id = %s AND id = %s",
         [turn.version, owner_id, turn.id],
     )
     row = await cursor.fetchone()
@@ -236,3 +232,14 @@ async def close_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId,
         WHERE owner_id = %s AND turn_id = %s AND closed_at IS NULL""",
         [outcome, owner_id, turn_id],
     )
+
+
+async def cancel_queued(connection: Connection, owner_id: OwnerId, turn_id: TurnId, reason: str) -> bool:
+    """Whether a send for the turn was still waiting; it will not be sent."""
+    cursor = await connection.execute(
+        """
+        UPDATE outbox SET state = 'cancelled', reason = %s, settled_at = now()
+        WHERE owner_id = %s AND turn_id = %s AND state = 'queued'""",
+        [reason, owner_id, turn_id],
+    )
+    return cursor.rowcount > 0

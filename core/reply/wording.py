@@ -9,6 +9,11 @@ from difflib import SequenceMatcher
 
 from core.vocabulary import Intent, Risk
 
+SHORT = 6
+"""Words of the longest acknowledgement."""
+GREETING_WORDS = 3
+ONE_LINE = 12
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _URL = re.compile(r"https?://\S+")
 
@@ -68,8 +73,8 @@ _INJECTION = re.compile(
     re.IGNORECASE,
 )
 _ASSISTANTESE = re.compile(
-    r"(as an ai|language model|i'?m (just )?(an? )?(ai|assistant|chatbot)|how (can|may) i (help|assist)|i'?d be happy to"
-    r"|feel free to|i'?m here to help|please provide|let me know if you (need|have)|is there anything else"
+    r"(as an ai|language model|i'?m (just )?(an? )?(ai|assistant|chatbot)|how (can|may) i (help|assist)"
+    r"|i'?d be happy to|feel free to|i'?m here to help|please provide|let me know if you (need|have)|is there anything else"
     r"|i don'?t have (personal|access)|here (is|are) (a|an|some|the|your)|sure[,!] here|certainly[,!]|certainly"
     r"|dear \w+|best regards|sincerely|\[[^\]]+\]|<\|?\w+\|?>|\bthe user\b|\bassistant:|\bsystem:)",
     re.IGNORECASE,
@@ -84,7 +89,8 @@ _DEFER = re.compile(
 )
 _DECLINE = re.compile(
     r"^(no|nope|nah|not|sorry|unfortunately|sadly|can'?t|cannot|i can'?t|i won'?t|ugh)\b|"
-    r"\b(can'?t make|can'?t (do|come|go|join|sorry)|won'?t (make|be able)|not (today|this|going|tonight|free|possible)"
+    r"\b(can'?t make|can'?t (do|come|go|join|sorry)|won'?t (make|be able)"
+    r"|not (today|this|going|tonight|free|possible)"
     r"|no can do|i'?m out|have to pass|rain check|maybe next time|don'?t think i can)\b",
     re.IGNORECASE,
 )
@@ -106,12 +112,12 @@ def is_acknowledgement(text: str) -> bool:
     if "?" in text:
         return False
     spoken = words(text)
-    return len(spoken) <= 6 and all(word in _ACKNOWLEDGEMENTS for word in spoken)
+    return len(spoken) <= SHORT and all(word in _ACKNOWLEDGEMENTS for word in spoken)
 
 
 def is_greeting(text: str) -> bool:
     spoken = words(text)
-    return 0 < len(spoken) <= 3 and spoken[0] in _GREETINGS
+    return 0 < len(spoken) <= GREETING_WORDS and spoken[0] in _GREETINGS
 
 
 def is_question(text: str) -> bool:
@@ -144,7 +150,7 @@ def risks_of(text: str) -> frozenset[Risk]:
 
 def is_deferral(text: str) -> bool:
     """True for a short line that puts an answer off without promising one thing or another."""
-    return len(words(text)) <= 12 and bool(_DEFER.search(text))
+    return len(words(text)) <= ONE_LINE and bool(_DEFER.search(text))
 
 
 def intent_of(text: str) -> Intent:
