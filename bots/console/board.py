@@ -19,7 +19,14 @@ class Acquaintance:
     person: Person
     """As the console's chat knows them."""
     platforms: tuple[str, ...]
-    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedChat:
+    """A chat of the console, and whom it is with."""
+
+    chat_id: ChatId
+    contact_id: ContactId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +145,17 @@ class Health:
 
 
 class Board(Protocol):
-    """Everything the pages read, and the switches they set. What the owner says and presses goes
-    through the bot's events instead."""
+    """Everything the pages read, and the switches they set.
+
+    What the owner says and presses goes through the bot's events instead.
+    """
 
     async def acquaintances(self) -> tuple[Acquaintance, ...]:
         """Everyone who can be played, those heard from last first."""
         ...
 
-    async def open_chat(self, person: Person, contact_id: ContactId | None) -> ChatId:
-        """The console's chat with that person: the given contact, where there is one, is meant by it."""
+    async def open_chat(self, person: Person, contact_id: ContactId | None) -> OpenedChat:
+        """The console's chat with that person, who is the given contact; None makes a new one."""
         ...
 
     async def chat(self, chat_id: ChatId) -> ChatView: ...
