@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.events import Person
+from core.history.record import UNNAMED
 from core.history.survey import AccountKey, Stay, Survey, SurveyedChat
 from core.ids import AccountId, AudienceId, BatchId, ChatId, ContactId, OwnerId, SourceId
 from core.memory.membership import (
@@ -74,9 +75,13 @@ async def make_plan(
 ) -> Plan:
     """The batch's plan; every row that it needs is there when it returns. One transaction."""
     keys = survey.accounts()
-    sources = {key: await _source(connection, owner_id, key, training=training) for key in keys}
+    named = {key: (key[0], survey.owners[key]) if key[1] == UNNAMED else key for key in keys}
+    sources = {key: await _source(connection, owner_id, named[key], training=training) for key in keys}
     batch = await _open_batch(connection, owner_id, sources[keys[0]], survey.format, label)
-    accounts = {key: await _account(connection, owner_id, key, survey, sources[key], batch) for key in keys}
+    accounts = {
+        key: await _account(connection, owner_id, key, named[key][1], survey, sources[key], batch)
+        for key in keys
+    }
     places = {
         key: await _place(connection, owner_id, surveyed, accounts[key[0], key[1]], batch)
         for key, surveyed in survey.chats.items()
@@ -122,11 +127,12 @@ async def _account(
     connection: Connection,
     owner_id: OwnerId,
     key: AccountKey,
+    name: str,
     survey: Survey,
     source: SourceId,
     batch: BatchId,
 ) -> _Account:
-    platform, name = key
+    platform = key[0]
     owner = survey.owners[key]
     account = await ensure_account(connection, owner_id, platform, name, owner, batch=batch)
     cursor = await connection.execute(

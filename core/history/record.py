@@ -12,6 +12,9 @@ LONGEST_TEXT = 200_000
 """Characters; longer than any platform allows, short enough for Postgres' text search."""
 LONGEST_ID = 400
 
+UNNAMED = "me"
+"""The account of an export that names none: it is then called by the owner's own id."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryChat:

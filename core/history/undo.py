@@ -208,7 +208,8 @@ async def _remove_chats(
     await connection.execute(
         """
         DELETE FROM chats c WHERE c.owner_id = %s AND c.id = ANY (%s)
-          AND c.batch_id IN (SELECT id FROM import_batches WHERE owner_id = c.owner_id AND undone_at IS NOT NULL)
+          AND c.batch_id IN (SELECT b.id FROM import_batches b
+                             WHERE b.owner_id = c.owner_id AND b.undone_at IS NOT NULL)
           AND NOT EXISTS (SELECT FROM messages m WHERE m.owner_id = c.owner_id AND m.chat_id = c.id)""",
         [owner_id, touched],
     )
@@ -225,7 +226,8 @@ async def _remove_contacts(connection: Connection, owner_id: OwnerId, batch: Bat
               SELECT FROM contact_accounts a
               WHERE a.owner_id = c.owner_id AND a.contact_id = c.id
                 AND (EXISTS (SELECT FROM messages m WHERE m.owner_id = a.owner_id AND m.sender_id = a.id)
-                     OR EXISTS (SELECT FROM reactions r WHERE r.owner_id = a.owner_id AND r.sender_id = a.id)))""",
+                     OR EXISTS (SELECT FROM reactions r
+                                WHERE r.owner_id = a.owner_id AND r.sender_id = a.id)))""",
         [owner_id, batch],
     )
     await connection.execute(
@@ -240,7 +242,8 @@ async def _remove_contacts(connection: Connection, owner_id: OwnerId, batch: Bat
     await connection.execute(
         """
         DELETE FROM audiences a WHERE a.owner_id = %s AND a.kind = 'contacts'
-          AND NOT EXISTS (SELECT FROM audience_members m WHERE m.owner_id = a.owner_id AND m.audience_id = a.id)
+          AND NOT EXISTS (SELECT FROM audience_members m
+                          WHERE m.owner_id = a.owner_id AND m.audience_id = a.id)
           AND NOT EXISTS (SELECT FROM messages m WHERE m.owner_id = a.owner_id AND m.audience_id = a.id)
           AND NOT EXISTS (SELECT FROM chats c WHERE c.owner_id = a.owner_id AND c.audience_id = a.id)
           AND NOT EXISTS (SELECT FROM facts f WHERE f.owner_id = a.owner_id AND f.audience_id = a.id)""",
