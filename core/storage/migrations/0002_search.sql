@@ -1,0 +1,606 @@
+-- The one road from stored text to a prompt: search_memory, recent_turns and past_replies. Each takes
+-- the owner and (but for a chat's own turns) the reader as required arguments, runs as locum_search,
+-- and shows nothing that readable_audiences does not allow.
+
+-- Loads pgvector, so that its settings below are known to be its own.
+SELECT '[1]'::halfvec(1);
+
+-- A message's place in its conversation, as retrieval needs it: its session, and the messages before
+-- and after it that share its thread, audience and source. Filled by the indexing job.
+CREATE TABLE passages (
+    owner_id   bigint NOT NULL,
+    message_id bigint NOT NULL,
+    session_id bigint NOT NULL,
+    before_id  bigint,
+    after_id   bigint,
+    PRIMARY KEY (owner_id, message_id),
+    FOREIGN KEY (owner_id, message_id) REFERENCES messages ON DELETE CASCADE
+);
+COMMENT ON COLUMN passages.session_id IS 'The id of the session''s first message; long sessions are cut';
+
+-- What the ranking must know of an owner's whole corpus. Only words that many messages share are kept
+-- (the rest are counted when asked for): a word of one forgotten message must not live on here.
+CREATE TABLE corpus_statistics (
+    owner_id      bigint PRIMARY KEY REFERENCES owners ON DELETE CASCADE,
+    messages      bigint NOT NULL,
+    average_words real NOT NULL,
+    languages     regconfig[] NOT NULL,
+    refreshed_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE term_statistics (
+    owner_id bigint NOT NULL REFERENCES owners ON DELETE CASCADE,
+    lexeme   text NOT NULL,
+    messages integer NOT NULL,
+    PRIMARY KEY (owner_id, lexeme)
+);
+
+CREATE INDEX messages_of_audience ON messages (owner_id, audience_id, sent_at);
+
+DO $$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['passages', 'corpus_statistics', 'term_statistics'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY own_rows ON %I TO locum_app
+                        USING (owner_id = current_owner()) WITH CHECK (owner_id = current_owner())', t);
+        EXECUTE format('CREATE POLICY search_reads ON %I FOR SELECT TO locum_search USING (true)', t);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO locum_app', t);
+        EXECUTE format('GRANT SELECT ON %I TO locum_search', t);
+    END LOOP;
+END $$;
+
+-- ─── Keeping places true ────────────────────────────────────────────────────────────────────
+
+-- A message that goes leaves its neighbours' windows, in links and in vectors.
+CREATE FUNCTION passages_left() RETURNS trigger LANGUAGE plpgsql SET search_path = locum, public, pg_temp
+AS $$
+BEGIN
+    UPDATE passages p SET before_id = NULL FROM gone g
+    WHERE p.owner_id = g.owner_id AND p.message_id = g.after_id AND p.before_id = g.message_id;
+    UPDATE passages p SET after_id = NULL FROM gone g
+    WHERE p.owner_id = g.owner_id AND p.message_id = g.before_id AND p.after_id = g.message_id;
+    DELETE FROM embeddings e USING gone g
+    WHERE e.owner_id = g.owner_id AND e.span = 'window' AND e.message_id IN (g.before_id, g.after_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER passages_left AFTER DELETE ON passages REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION passages_left();
+
+-- An edit voids the windows that quote the message; a deletion, or another audience, takes it out of
+-- its conversation until the indexing job gives it a new place.
+CREATE FUNCTION passage_changed() RETURNS trigger LANGUAGE plpgsql SET search_path = locum, public, pg_temp
+AS $$
+BEGIN
+    DELETE FROM embeddings e USING passages p
+    WHERE p.owner_id = NEW.owner_id AND p.message_id = NEW.id
+      AND e.owner_id = p.owner_id AND e.span = 'window'
+      AND e.message_id IN (p.message_id, p.before_id, p.after_id);
+    IF NEW.deleted_at IS NOT NULL OR OLD.audience_id <> NEW.audience_id OR OLD.source_id <> NEW.source_id THEN
+        DELETE FROM passages WHERE owner_id = NEW.owner_id AND message_id = NEW.id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER passage_changed
+    AFTER UPDATE OF text, caption, deleted_at, audience_id, source_id, sender_name ON messages FOR EACH ROW
+    WHEN (OLD.text IS DISTINCT FROM NEW.text OR OLD.caption IS DISTINCT FROM NEW.caption
+          OR OLD.deleted_at IS DISTINCT FROM NEW.deleted_at OR OLD.audience_id <> NEW.audience_id
+          OR OLD.source_id <> NEW.source_id OR OLD.sender_name <> NEW.sender_name)
+    EXECUTE FUNCTION passage_changed();
+
+CREATE FUNCTION fact_changed() RETURNS trigger LANGUAGE plpgsql SET search_path = locum, public, pg_temp
+AS $$
+BEGIN
+    DELETE FROM fact_embeddings WHERE owner_id = NEW.owner_id AND fact_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER fact_changed AFTER UPDATE OF subject, statement ON facts FOR EACH ROW
+    WHEN (OLD.subject <> NEW.subject OR OLD.statement <> NEW.statement)
+    EXECUTE FUNCTION fact_changed();
+
+-- What is embedded of a message: its author counts among its words.
+CREATE FUNCTION spoken_line(m messages) RETURNS text LANGUAGE sql STABLE
+AS $$ SELECT m.sender_name || ': ' || m.text || CASE WHEN m.caption = '' THEN '' ELSE ' ' || m.caption END $$;
+
+-- ─── What one reader may see ────────────────────────────────────────────────────────────────
+
+CREATE TYPE search_scope AS (
+    owner_id   bigint,
+    everything boolean,
+    audiences  bigint[],
+    bounded    boolean,
+    joined     timestamptz[],
+    "left"     timestamptz[],
+    chat_id    bigint,
+    since      timestamptz,
+    until      timestamptz,
+    drafting   boolean
+);
+
+CREATE FUNCTION search_scope_of(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint,
+    p_chat_id bigint, p_since timestamptz, p_until timestamptz, p_drafting boolean
+) RETURNS search_scope LANGUAGE sql STABLE SET search_path = locum, public, pg_temp
+AS $$
+    -- readable_audiences raises without an owner and a reader, so no scope exists without them.
+    SELECT p_owner_id, p_reader_kind = 'owner',
+           coalesce(array_agg(r.audience_id), '{}'),
+           coalesce(bool_or(isfinite(r.since) OR isfinite(r.until)), false),
+           coalesce(array_agg(r.since), '{}'), coalesce(array_agg(r.until), '{}'),
+           p_chat_id, coalesce(p_since, '-infinity'), coalesce(p_until, 'infinity'),
+           coalesce(p_drafting, false)
+    FROM readable_audiences(p_owner_id, p_reader_kind, p_reader_id) r
+$$;
+
+-- Written to be inlined: with a known scope, the tests that do not apply vanish while planning.
+CREATE FUNCTION visible_messages(p_scope search_scope) RETURNS SETOF messages LANGUAGE sql STABLE
+AS $$
+    SELECT m.* FROM locum.messages m
+    WHERE m.owner_id = (p_scope).owner_id
+      AND m.deleted_at IS NULL
+      AND ((p_scope).everything OR m.audience_id = ANY ((p_scope).audiences))
+      AND (NOT (p_scope).bounded OR EXISTS (
+            SELECT FROM unnest((p_scope).audiences, (p_scope).joined, (p_scope)."left") a(id, joined, "left")
+            WHERE a.id = m.audience_id AND m.sent_at >= a.joined AND m.sent_at < a."left"))
+      AND ((p_scope).chat_id IS NULL OR m.chat_id = (p_scope).chat_id)
+      AND ((p_scope).since = '-infinity' OR m.sent_at >= (p_scope).since)
+      AND ((p_scope).until = 'infinity' OR m.sent_at < (p_scope).until)
+      AND (NOT (p_scope).drafting OR m.source_id IN (
+            SELECT s.id FROM locum.sources s WHERE s.owner_id = (p_scope).owner_id AND s.may_draft))
+$$;
+
+-- ─── The words of a question ────────────────────────────────────────────────────────────────
+
+-- The lexemes of a question in every language that the owner's messages are in, rarest first, with
+-- how many of the owner's messages hold each and its inverse document frequency (BM25's).
+CREATE FUNCTION search_terms(p_owner_id bigint, p_query text)
+RETURNS TABLE (lexeme text, query tsquery, messages bigint, idf double precision)
+LANGUAGE plpgsql STABLE ROWS 8
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE
+    v_languages regconfig[];
+    v_total bigint;
+BEGIN
+    SELECT s.languages, s.messages INTO v_languages, v_total
+    FROM corpus_statistics s WHERE s.owner_id = p_owner_id;
+    IF v_total IS NULL THEN
+        SELECT count(*) INTO v_total FROM messages m WHERE m.owner_id = p_owner_id;
+    END IF;
+    RETURN QUERY
+        WITH words AS MATERIALIZED (
+            SELECT DISTINCT w.lexeme AS word
+            FROM (SELECT unnest(v_languages) UNION
+                  SELECT c.language FROM chats c WHERE c.owner_id = p_owner_id) l(language),
+                 unnest(to_tsvector(l.language, left(p_query, 4000))) w
+            LIMIT 400
+        ), counted AS (
+            SELECT w.word, q.query,
+                   coalesce(t.messages::bigint, (SELECT count(*) FROM messages m
+                       WHERE m.owner_id = p_owner_id AND m.tsv @@ q.query)) AS found
+            FROM words w
+            CROSS JOIN LATERAL (SELECT ('''' || replace(replace(w.word, '\', '\\'), '''', '''''')
+                                        || '''')::tsquery AS query) q
+            LEFT JOIN term_statistics t ON t.owner_id = p_owner_id AND t.lexeme = w.word
+        )
+        SELECT c.word, c.query, c.found,
+               ln(1 + (greatest(v_total, c.found) - c.found + 0.5) / (c.found + 0.5))::double precision
+        FROM counted c WHERE c.found > 0
+        ORDER BY c.found, c.word
+        LIMIT 32;
+END $$;
+
+-- ─── Ranking ────────────────────────────────────────────────────────────────────────────────
+
+-- The messages nearest to a question by meaning, at most p_depth for each span.
+CREATE FUNCTION dense_candidates(
+    p_scope search_scope, p_embedding halfvec, p_model text, p_depth integer, p_large boolean
+) RETURNS bigint[] LANGUAGE plpgsql STABLE
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
+AS $$
+DECLARE
+    v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
+                       AND p_scope.since = '-infinity' AND p_scope.until = 'infinity';
+    v_span text;
+    v_found bigint[];
+    v_ids bigint[] := '{}';
+BEGIN
+    FOREACH v_span IN ARRAY ARRAY['turn', 'window'] LOOP
+        -- The dimension is spelled out because the index is on the vector of that dimension.
+        EXECUTE format(
+            'SELECT array_agg(n.message_id) FROM (
+                SELECT e.message_id FROM embeddings e %1$s
+                WHERE e.owner_id = $1 AND e.model = $2 AND e.span = %2$L
+                ORDER BY %3$s LIMIT $4) n',
+            CASE WHEN v_whole THEN '' ELSE 'JOIN visible_messages($5) m ON m.id = e.message_id' END,
+            v_span,
+            CASE WHEN p_large THEN format('(e.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
+                                          vector_dims(p_embedding))
+                 ELSE 'e.embedding <#> $3' END)
+        INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+        v_ids := v_ids || coalesce(v_found, '{}');
+    END LOOP;
+    RETURN v_ids;
+END $$;
+
+-- The messages that share the rarest words with a question, alone or with their neighbours.
+CREATE FUNCTION lexical_candidates(
+    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_any tsquery, p_depth integer
+) RETURNS bigint[] LANGUAGE plpgsql STABLE
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET work_mem = '32MB'
+AS $$
+DECLARE v_ids bigint[];
+BEGIN
+    WITH matched AS MATERIALIZED (
+        SELECT m.id, p.before_id, p.after_id,
+               (SELECT bit_or(1::bigint << (t.place - 1)::integer)
+                FROM unnest(p_queries) WITH ORDINALITY t(query, place) WHERE m.tsv @@ t.query) AS words
+        FROM visible_messages(p_scope) m
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = m.id
+        WHERE m.tsv @@ p_any
+    ), windows AS MATERIALIZED (
+        SELECT s.id, bit_or(s.words) AS words
+        FROM (SELECT id, words FROM matched
+              UNION ALL SELECT before_id, words FROM matched WHERE before_id IS NOT NULL
+              UNION ALL SELECT after_id, words FROM matched WHERE after_id IS NOT NULL) s
+        GROUP BY s.id
+    ), weights AS MATERIALIZED (
+        SELECT d.words, (SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
+                         WHERE d.words & (1::bigint << (t.place - 1)::integer) <> 0) AS weight
+        FROM (SELECT words FROM matched UNION SELECT words FROM windows) d
+    )
+    SELECT array_agg(c.id) INTO v_ids FROM (
+        (SELECT m.id FROM matched m JOIN weights USING (words) ORDER BY weight DESC, m.id DESC LIMIT p_depth)
+        UNION
+        (SELECT w.id FROM windows w JOIN weights USING (words) ORDER BY weight DESC, w.id DESC LIMIT p_depth)
+    ) c;
+    RETURN coalesce(v_ids, '{}');
+END $$;
+
+-- Four signals over the candidates (the message and it with its neighbours, by words and by meaning),
+-- each scaled by its best, plus the best of the candidate's session: weights measured, not learned.
+CREATE FUNCTION fuse_candidates(
+    p_scope search_scope, p_ids bigint[], p_queries tsquery[], p_idf double precision[],
+    p_embedding halfvec, p_model text, p_limit integer
+) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET work_mem = '32MB'
+AS $$
+DECLARE
+    v_average double precision := coalesce(
+        (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id), 10);
+BEGIN
+    RETURN QUERY
+    WITH places AS MATERIALIZED (
+        SELECT c.id, p.before_id, p.after_id, coalesce(p.session_id, -c.id) AS session_id
+        FROM (SELECT DISTINCT unnest(p_ids)) c(id)
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = c.id
+    ), pieces AS MATERIALIZED (
+        SELECT m.id, m.chat_id, m.sent_at, length(m.tsv) AS size,
+               coalesce((SELECT bit_or(1::bigint << (t.place - 1)::integer)
+                         FROM unnest(p_queries) WITH ORDINALITY t(query, place)
+                         WHERE m.tsv @@ t.query), 0) AS words
+        FROM (SELECT pl.id FROM places pl UNION SELECT pl.before_id FROM places pl
+              UNION SELECT pl.after_id FROM places pl) x
+        JOIN visible_messages(p_scope) m ON m.id = x.id
+    ), windows AS MATERIALIZED (
+        SELECT own.id, own.chat_id, own.sent_at, p.session_id, own.size, own.words,
+               own.size + coalesce(b.size, 0) + coalesce(a.size, 0) AS window_size,
+               own.words | coalesce(b.words, 0) | coalesce(a.words, 0) AS window_words,
+               -- A window that quotes what this reader may not see counts as the message alone.
+               (p.before_id IS NULL OR b.id IS NOT NULL) AND (p.after_id IS NULL OR a.id IS NOT NULL) AS whole
+        FROM places p
+        JOIN pieces own ON own.id = p.id
+        LEFT JOIN pieces b ON b.id = p.before_id
+        LEFT JOIN pieces a ON a.id = p.after_id
+    ), weights AS MATERIALIZED (
+        SELECT d.words, coalesce((SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
+                                  WHERE d.words & (1::bigint << (t.place - 1)::integer) <> 0), 0) AS weight
+        FROM (SELECT w.words FROM windows w UNION SELECT w.window_words FROM windows w) d
+    ), near AS MATERIALIZED (
+        SELECT e.message_id, max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'turn') AS turn,
+               max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'window') AS around
+        FROM embeddings e
+        WHERE e.owner_id = p_scope.owner_id AND e.model = p_model AND e.span IN ('turn', 'window')
+          AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids)
+        GROUP BY e.message_id
+    ), signals AS MATERIALIZED (
+        -- BM25 with k1 = 0.9, b = 0.4, each word counted once.
+        SELECT w.id, w.chat_id, w.sent_at, w.session_id,
+               one.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.size / v_average)) AS words_turn,
+               three.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.window_size / (3 * v_average))) AS words_window,
+               greatest(coalesce(n.turn, 0), 0) AS sense_turn,
+               greatest(coalesce(CASE WHEN w.whole THEN n.around ELSE n.turn END, 0), 0) AS sense_window
+        FROM windows w
+        JOIN weights one ON one.words = w.words
+        JOIN weights three ON three.words = w.window_words
+        LEFT JOIN near n ON n.message_id = w.id
+    ), fused AS MATERIALIZED (
+        SELECT s.*, coalesce(s.words_turn / nullif(max(s.words_turn) OVER (), 0), 0)
+                  + coalesce(s.words_window / nullif(max(s.words_window) OVER (), 0), 0)
+                  + coalesce(s.sense_turn / nullif(max(s.sense_turn) OVER (), 0), 0)
+                  + coalesce(s.sense_window / nullif(max(s.sense_window) OVER (), 0), 0) AS total
+        FROM signals s
+    )
+    SELECT f.id, f.chat_id,
+           (f.total + coalesce(max(f.total) OVER (PARTITION BY f.session_id)
+                               / nullif(max(f.total) OVER (), 0), 0))::real AS score,
+           f.words_turn::real, f.words_window::real, f.sense_turn::real, f.sense_window::real
+    FROM fused f
+    WHERE f.total > 0
+    ORDER BY score DESC, f.sent_at DESC, f.id DESC
+    LIMIT p_limit;
+END $$;
+
+-- How many rows are ranked one by one before indexes must choose the candidates.
+CREATE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 20000 $$;
+
+CREATE FUNCTION rank_messages(
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_limit integer,
+    p_depth integer, p_exact boolean
+) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE
+    -- Words are taken rarest first until the messages that hold them are this many.
+    c_budget constant bigint := 4000;
+    v_total bigint;
+    v_seen bigint;
+    v_queries tsquery[];
+    v_idf double precision[];
+    v_any tsquery;
+    v_ids bigint[] := '{}';
+BEGIN
+    SELECT s.messages INTO v_total FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
+    v_seen := coalesce(v_total, 0);
+    IF v_seen > exact_search_limit() THEN
+        SELECT count(*) INTO v_seen FROM (
+            SELECT FROM visible_messages(p_scope) LIMIT exact_search_limit() + 1) s;
+    END IF;
+    WITH terms AS (
+        SELECT t.*, sum(t.messages) OVER (ORDER BY t.messages, t.lexeme) AS so_far,
+               row_number() OVER (ORDER BY t.messages, t.lexeme) AS place
+        FROM search_terms(p_scope.owner_id, p_query) t
+    )
+    SELECT array_agg(t.query ORDER BY t.place), array_agg(t.idf ORDER BY t.place),
+           string_agg(t.query::text, ' | ') FILTER (WHERE t.so_far <= c_budget
+               OR v_seen <= c_budget AND v_seen > 0 OR t.place = 1 AND t.messages <= 5 * c_budget)::tsquery
+    INTO v_queries, v_idf, v_any FROM terms t;
+    v_queries := coalesce(v_queries, '{}');
+    v_idf := coalesce(v_idf, '{}');
+    IF p_exact THEN
+        SELECT array_agg(m.id) INTO v_ids FROM visible_messages(p_scope) m;
+    ELSE
+        IF v_any IS NOT NULL THEN
+            v_ids := lexical_candidates(p_scope, v_queries, v_idf, v_any, p_depth);
+        END IF;
+        IF p_embedding IS NOT NULL THEN
+            v_ids := v_ids || dense_candidates(p_scope, p_embedding, p_model, p_depth,
+                                               v_seen > exact_search_limit());
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM fuse_candidates(p_scope, v_ids, v_queries, v_idf, p_embedding, p_model, p_limit);
+END $$;
+
+-- ─── Facts ──────────────────────────────────────────────────────────────────────────────────
+
+-- A fact is shown when its own audience is readable, and every message it rests on falls in the
+-- span of time that the reader shares, before p_until, and from sources that may be drafted from.
+CREATE FUNCTION rank_facts(
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_limit integer,
+    p_as_of timestamptz
+) RETURNS TABLE (id bigint, score real, lexical real, dense real)
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH terms AS MATERIALIZED (
+        SELECT t.query, t.idf FROM search_terms(p_scope.owner_id, p_query) t
+    ), signals AS MATERIALIZED (
+        SELECT f.id, f.valid_from,
+               coalesce((SELECT sum(t.idf) FROM terms t WHERE f.tsv @@ t.query), 0) AS words,
+               greatest(coalesce(-(e.embedding <#> p_embedding), 0), 0) AS sense
+        FROM facts f
+        LEFT JOIN fact_embeddings e ON e.owner_id = f.owner_id AND e.model = p_model AND e.fact_id = f.id
+        WHERE f.owner_id = p_scope.owner_id AND NOT f.hidden
+          AND CASE WHEN p_as_of = 'infinity' THEN f.valid_to = 'infinity'
+                   ELSE f.valid_from <= p_as_of AND p_as_of < f.valid_to END
+          AND (p_scope.everything OR f.audience_id = ANY (p_scope.audiences))
+          AND (p_scope.chat_id IS NULL OR EXISTS (
+                SELECT FROM fact_sources s JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+                WHERE s.owner_id = f.owner_id AND s.fact_id = f.id AND m.chat_id = p_scope.chat_id))
+          AND (NOT (p_scope.bounded OR p_scope.drafting OR p_scope.until <> 'infinity'
+                    OR p_scope.since <> '-infinity') OR NOT EXISTS (
+                SELECT FROM fact_sources s
+                JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+                JOIN sources o ON o.owner_id = m.owner_id AND o.id = m.source_id
+                WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
+                  AND (m.sent_at >= p_scope.until OR m.sent_at < p_scope.since
+                       OR p_scope.drafting AND NOT o.may_draft
+                       OR EXISTS (SELECT FROM unnest(p_scope.audiences, p_scope.joined, p_scope."left")
+                                  a(id, joined, "left")
+                                  WHERE a.id = f.audience_id
+                                    AND (m.sent_at < a.joined OR m.sent_at >= a."left")))))
+    ), fused AS (
+        SELECT s.*, coalesce(s.words / nullif(max(s.words) OVER (), 0), 0)
+                  + coalesce(s.sense / nullif(max(s.sense) OVER (), 0), 0) AS total
+        FROM signals s
+    )
+    SELECT f.id, f.total::real, f.words::real, f.sense::real
+    FROM fused f WHERE f.total > 0
+    ORDER BY f.total DESC, f.valid_from DESC, f.id DESC
+    LIMIT p_limit;
+END $$;
+
+-- ─── The three roads ────────────────────────────────────────────────────────────────────────
+
+CREATE FUNCTION search_memory(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_limit integer, p_fact_limit integer DEFAULT 0, p_chat_id bigint DEFAULT NULL,
+    p_since timestamptz DEFAULT '-infinity', p_until timestamptz DEFAULT 'infinity',
+    p_as_of timestamptz DEFAULT 'infinity', p_drafting boolean DEFAULT false
+) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET jit = off
+AS $$
+DECLARE v_scope search_scope;
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, p_chat_id, p_since, p_until, p_drafting);
+    IF p_limit > 0 THEN
+        RETURN QUERY SELECT 'message'::text, r.* FROM rank_messages(
+            v_scope, p_query, p_embedding, p_model, p_limit, greatest(200, 2 * p_limit), false) r;
+    END IF;
+    IF p_fact_limit > 0 THEN
+        RETURN QUERY SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real
+        FROM rank_facts(v_scope, p_query, p_embedding, p_model, p_fact_limit,
+                        coalesce(p_as_of, 'infinity')) r;
+    END IF;
+END $$;
+
+-- The same ranking over every visible row, however long that takes: what benchmarks compare with.
+CREATE FUNCTION search_memory_exactly(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_limit integer
+) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM rank_messages(
+        search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', 'infinity', false),
+        p_query, p_embedding, p_model, p_limit, 200, true);
+END $$;
+
+-- A chat's own last messages, oldest first: those that all of its present members were there for.
+CREATE FUNCTION recent_turns(
+    p_owner_id bigint, p_chat_id bigint, p_thread_id bigint, p_until timestamptz, p_limit integer
+) RETURNS TABLE (id bigint, sender_id bigint, sender_name text, origin text, text text, caption text,
+                 sent_at timestamptz, platform_message_id text, reply_to text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE v_since timestamptz;
+BEGIN
+    IF p_owner_id IS NULL OR p_chat_id IS NULL OR p_until IS NULL OR p_limit IS NULL THEN
+        RAISE EXCEPTION 'an owner, a chat, a time and a number are required'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT max(r.since) INTO v_since FROM readable_audiences(p_owner_id, 'chat', p_chat_id) r
+    JOIN audiences a ON a.owner_id = p_owner_id AND a.id = r.audience_id AND a.chat_id = p_chat_id;
+    RETURN QUERY
+        SELECT * FROM (
+            SELECT m.id, m.sender_id, m.sender_name, m.origin, m.text, m.caption, m.sent_at,
+                   m.platform_message_id, m.reply_to
+            FROM messages m
+            WHERE m.owner_id = p_owner_id AND m.chat_id = p_chat_id
+              AND m.sent_at < p_until AND m.sent_at >= coalesce(v_since, '-infinity')
+              AND m.thread_id IS NOT DISTINCT FROM p_thread_id AND m.deleted_at IS NULL
+            ORDER BY m.sent_at DESC, m.id DESC LIMIT p_limit
+        ) last ORDER BY last.sent_at, last.id;
+END $$;
+
+-- What the owner once wrote by hand to the like: the burst of typed messages that came next, before
+-- anybody else spoke. Both sides must be visible to the reader, and from sources that may be drafted from.
+CREATE FUNCTION past_replies(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_until timestamptz, p_limit integer
+) RETURNS TABLE (asked_id bigint, reply_ids bigint[], reply text, asked text, score real)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE v_scope search_scope;
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
+    RETURN QUERY
+    WITH near AS MATERIALIZED (
+        -- A question is like another as a turn: what stands around it counts for nothing here.
+        SELECT r.id, (coalesce(r.dense, 0) + 0.5 * coalesce(r.lexical / nullif(max(r.lexical) OVER (), 0), 0))
+                     ::real AS likeness
+        FROM rank_messages(v_scope, p_query, p_embedding, p_model, 600, 400, false) r
+    ), answered AS (
+        SELECT a.id, a.text, n.likeness, reply.ids, reply.words
+        FROM near n
+        JOIN visible_messages(v_scope) a ON a.id = n.id
+        JOIN chats c ON c.owner_id = p_owner_id AND c.id = a.chat_id
+        CROSS JOIN LATERAL (
+            SELECT array_agg(b.id ORDER BY b.sent_at, b.id) AS ids,
+                   string_agg(b.text, E'\n' ORDER BY b.sent_at, b.id) AS words, min(b.sent_at) AS began
+            FROM (
+                SELECT f.*, bool_and(f.ours AND f.pause <= interval '10 minutes')
+                            OVER (ORDER BY f.place) AS unbroken
+                FROM (
+                    SELECT m.id, m.sent_at, m.text,
+                           m.origin = 'typed' AND NOT m.automatic AND NOT m.forwarded
+                           AND m.text <> ''
+                           AND (m.reply_to IS NULL OR m.reply_to = a.platform_message_id) AS ours,
+                           m.sent_at - lag(m.sent_at, 1, m.sent_at) OVER following AS pause,
+                           row_number() OVER following AS place
+                    FROM messages m
+                    WHERE m.owner_id = p_owner_id AND m.chat_id = a.chat_id
+                      AND (m.sent_at, m.id) > (a.sent_at, a.id) AND m.sent_at < a.sent_at + interval '1 day'
+                      AND m.thread_id IS NOT DISTINCT FROM a.thread_id AND m.deleted_at IS NULL
+                    WINDOW following AS (ORDER BY m.sent_at, m.id)
+                    ORDER BY m.sent_at, m.id LIMIT 5
+                ) f
+            ) b
+            WHERE b.unbroken
+        ) reply
+        WHERE a.origin = 'contact' AND a.text <> '' AND reply.ids IS NOT NULL
+          -- In a room of many, what comes late answers somebody else.
+          AND reply.began - a.sent_at <= CASE WHEN c.kind = 'direct' THEN interval '12 hours'
+                                              ELSE interval '10 minutes' END
+          AND cardinality(reply.ids) = (SELECT count(*) FROM visible_messages(v_scope) v
+                                        WHERE v.id = ANY (reply.ids))
+    )
+    SELECT b.id, b.ids, b.words, b.text, b.likeness FROM answered b
+    ORDER BY b.likeness DESC, b.id DESC LIMIT p_limit;
+END $$;
+
+-- The words of given messages, for evidence: those that the reader may see, in time order.
+CREATE FUNCTION read_messages(p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_ids bigint[])
+RETURNS TABLE (id bigint, sender_id bigint, sender_name text, origin text, text text, caption text,
+               sent_at timestamptz, platform_message_id text, reply_to text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE v_scope search_scope;
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', 'infinity', false);
+    RETURN QUERY
+        SELECT m.id, m.sender_id, m.sender_name, m.origin, m.text, m.caption, m.sent_at,
+               m.platform_message_id, m.reply_to
+        FROM visible_messages(v_scope) m WHERE m.id = ANY (p_ids)
+        ORDER BY m.sent_at, m.id;
+END $$;
+
+-- ─── Who may call what ──────────────────────────────────────────────────────────────────────
+
+GRANT CREATE ON SCHEMA locum TO locum_search;
+DO $$
+DECLARE f regprocedure;
+BEGIN
+    FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
+        'search_scope_of', 'visible_messages', 'search_terms', 'dense_candidates', 'lexical_candidates',
+        'fuse_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
+        'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO locum_search', f);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+    END LOOP;
+    FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
+        'search_memory', 'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages',
+        'exact_search_limit')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO locum_app', f);
+    END LOOP;
+END $$;
+REVOKE CREATE ON SCHEMA locum FROM locum_search;
