@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 import typer
 from rich.console import Console
 
+from core.bench import ingest
+from core.commands import import_history
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -15,9 +17,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+bench = typer.Typer(name="bench", help="Measure this machine.", no_args_is_help=True)
+
 
 def main() -> None:
     """Run the command line; every error that Locum raises on purpose is one sentence on stderr."""
+    import_history.register(app)
+    ingest.register(bench)
+    app.add_typer(bench)
     for command in entry_points(group="locum.commands"):
         command.load()(app)
     try:
@@ -25,3 +32,7 @@ def main() -> None:
     except LocumError as error:
         Console(stderr=True).print(f"locum: {error}", style="red", highlight=False, markup=False)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
