@@ -20,7 +20,11 @@ INTENTS = {
     Intent.DEFER: "Defer",
     Intent.INFORM: "Inform",
 }
-ORIGINS = {"model": "written by the model", "past_reply": "your own words", "deferral": "an honest delay"}
+ORIGINS = {
+    "model": "written by the model",
+    "past_reply": "you said this before",
+    "deferral": "an honest delay",
+}
 RISKS = {
     Risk.PROMISE: "makes a promise",
     Risk.MONEY: "about money",
@@ -52,6 +56,9 @@ OUTCOMES = {
     "overtaken": "You answered yourself",
     "superseded": "The conversation moved on",
     "muted": "Muted",
+    "unknown": "Perhaps sent: look in the chat",
+    "refused": "The platform refused it",
+    "cancelled": "Not sent",
 }
 
 
@@ -274,7 +281,12 @@ def draw_evidence(evidence: Sequence[Evidence], label: str) -> None:
             for said in evidence:
                 with tag("li", ""):
                     tag("p", "text", said.text)
-                    tag("p", "meta", f"{said.sender} · {said.chat_title} · {when(said.sent_at)}")
+                    tag("p", "meta", " · ".join(dict.fromkeys(_placed(said))))
+
+
+def _placed(said: Evidence) -> tuple[str, ...]:
+    """Who said it, where and when. A direct chat is called by its contact: told once is enough."""
+    return (said.sender, *said.chat_title.split(" · "), when(said.sent_at))
 
 
 def draw_reasons(stages: Sequence[Stage]) -> None:
