@@ -26,6 +26,7 @@ class NewMessage:
     text: str
     reply_to: str | None
     automatic: bool
+    mentions_owner: bool
     audience_id: AudienceId
     source_id: SourceId
     attachments: tuple[Attachment, ...] = ()
@@ -46,6 +47,7 @@ class StoredMessage:
     text: str
     caption: str
     reply_to: str | None
+    mentions_owner: bool
     deleted: bool
 
     @property
@@ -69,9 +71,10 @@ async def store_message(
     cursor = await connection.execute(
         """
         INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id, sender_name, origin,
-                              sent_at, text, caption, reply_to, automatic, audience_id, source_id, language)
+                              sent_at, text, caption, reply_to, automatic, mentions_owner, audience_id, source_id,
+                              language)
         SELECT %(owner)s, c.id, %(thread)s, %(platform_id)s, %(sender)s, %(name)s, %(origin)s, %(sent_at)s,
-               %(text)s, %(caption)s, %(reply_to)s, %(automatic)s, %(audience)s, %(source)s, c.language
+               %(text)s, %(caption)s, %(reply_to)s, %(automatic)s, %(mentions)s, %(audience)s, %(source)s, c.language
         FROM chats c WHERE c.owner_id = %(owner)s AND c.id = %(chat)s
         ON CONFLICT (owner_id, chat_id, platform_message_id) DO UPDATE
         SET origin = CASE WHEN EXCLUDED.origin IN ('accepted', 'edited', 'auto') THEN EXCLUDED.origin
@@ -90,6 +93,7 @@ async def store_message(
             "caption": _caption(message.attachments),
             "reply_to": message.reply_to,
             "automatic": message.automatic,
+            "mentions": message.mentions_owner,
             "audience": message.audience_id,
             "source": message.source_id,
         },
@@ -223,7 +227,7 @@ async def read_span(
         await cursor.execute(
             """
             SELECT m.id, m.chat_id, m.thread_id, m.platform_message_id, m.sender_id, m.sender_name, m.origin,
-                   m.sent_at, m.text, m.caption, m.reply_to, m.deleted_at IS NOT NULL AS deleted
+                   m.sent_at, m.text, m.caption, m.reply_to, m.mentions_owner, m.deleted_at IS NOT NULL AS deleted
             FROM messages m
             JOIN messages a ON a.owner_id = m.owner_id AND a.id = %(first)s
             JOIN messages z ON z.owner_id = m.owner_id AND z.id = %(last)s

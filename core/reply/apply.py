@@ -107,6 +107,7 @@ async def _message(
             text=event.text,
             reply_to=event.reply_to,
             automatic=event.automatic,
+            mentions_owner=event.mentions_owner,
             audience_id=chat.audience_id,
             source_id=await _source(connection, account),
             attachments=event.attachments,

@@ -91,7 +91,7 @@ async def expire_cards(connection: Connection, owner_id: OwnerId, now: datetime,
     """How many cards were closed because nobody answered them in time; their drafts count as ignored."""
     cursor = await connection.execute(
         """
-        UPDATE turns t SET state = 'silent', version = version + 1
+        UPDATE turns t SET state = 'silent', version = t.version + 1
         FROM cards c
         WHERE t.owner_id = %(owner)s AND t.state = 'suggested' AND c.owner_id = t.owner_id AND c.turn_id = t.id
           AND c.closed_at IS NULL

@@ -79,7 +79,8 @@ def _would_answer_in_company(situation: Situation, lines: list[str]) -> tuple[bo
     account = situation.account
     first_name = account.owner_name.split()[0] if account.owner_name else ""
     names = tuple(filter(None, (account.owner_name, first_name, account.platform_user_id)))
-    if any(mentions(line, names) for line in lines):
+    marked = any(message.mentions_owner for message in situation.incoming)
+    if marked or any(mentions(line, names) for line in lines):
         return True, "the owner is mentioned"
     return False, "group talk"
 

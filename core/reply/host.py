@@ -158,6 +158,7 @@ class BotHost:
                 text=send.text,
                 reply_to=send.reply_to,
                 automatic=False,
+                mentions_owner=False,
                 audience_id=row[0],
                 source_id=await ensure_source(
                     connection, owner_id, kind, self.account.platform, self.account.name

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.rows import class_row
+
 from core.ids import AccountId, ChatId, ContactId, OwnerId, ThreadId
 from core.memory.messages import StoredMessage, read_span
 from core.policy import Policy, read_policy
@@ -149,3 +151,25 @@ async def _replies_to_owner(
     )
     row = await cursor.fetchone()
     return bool(row and row[0])
+
+
+async def waiting_lines(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, until: datetime
+) -> tuple[StoredMessage, ...]:
+    """What contacts said in the chat itself (not in threads) since its owner last spoke, oldest first."""
+    async with connection.cursor(row_factory=class_row(StoredMessage)) as cursor:
+        await cursor.execute(
+            """
+            WITH latest AS (
+                SELECT * FROM messages WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NULL
+                AND sent_at < %(until)s ORDER BY sent_at DESC, id DESC LIMIT 200
+            )
+            SELECT m.id, m.chat_id, m.thread_id, m.platform_message_id, m.sender_id, m.sender_name, m.origin,
+                   m.sent_at, m.text, m.caption, m.reply_to, m.mentions_owner, m.deleted_at IS NOT NULL AS deleted
+            FROM latest m
+            WHERE m.origin = 'contact' AND m.deleted_at IS NULL
+              AND NOT EXISTS (SELECT FROM latest o WHERE o.sender_id IS NULL AND (o.sent_at, o.id) > (m.sent_at, m.id))
+            ORDER BY m.sent_at, m.id""",
+            {"owner": owner_id, "chat": chat_id, "until": until},
+        )
+        return tuple(await cursor.fetchall())

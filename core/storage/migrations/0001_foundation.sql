@@ -193,6 +193,7 @@ CREATE TABLE messages (
     caption             text NOT NULL DEFAULT '',
     reply_to            text,
     automatic           boolean NOT NULL DEFAULT false,
+    mentions_owner      boolean NOT NULL DEFAULT false,
     forwarded           boolean NOT NULL DEFAULT false,
     audience_id         bigint NOT NULL,
     source_id           bigint NOT NULL,
