@@ -37,10 +37,11 @@ class Manifest(BaseModel):
     """sha256 by name."""
 
 
-def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
-    """The whole file, or none: it gets its name last. Fills in the manifest's digests."""
+def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+    """The manifest with its digests filled in, as written. The file is whole: it gets its name last."""
     digests = {name: _digest(path) for name, path in files.items()}
-    text = manifest.model_copy(update={"files": digests}).model_dump_json(indent=1).encode()
+    manifest = manifest.model_copy(update={"files": digests})
+    text = manifest.model_dump_json(indent=1).encode()
     draft = target.with_name(target.name + ".partial")
     try:
         with _private(draft) as raw, tarfile.open(fileobj=raw, mode="w") as tar:
@@ -54,6 +55,7 @@ def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path]) -
         draft.rename(target)
     finally:
         draft.unlink(missing_ok=True)
+    return manifest
 
 
 def _private(path: Path) -> BinaryIO:

@@ -29,8 +29,7 @@ async def backup(admin_conninfo: str, home: Path, target: Path) -> Manifest:
             dump = Path(folder) / DUMP
             manifest = await _dump(connection, admin_conninfo, dump)
             files = {DUMP: dump} | _adapter_files(home)
-            write_archive(target, manifest, files)
-    return manifest
+            return write_archive(target, manifest, files)
 
 
 def _refuse_target(target: Path) -> None:
