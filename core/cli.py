@@ -6,6 +6,9 @@ from importlib.metadata import entry_points
 import typer
 from rich.console import Console
 
+from core.bench import recall
+from core.bench import search as search_bench
+from core.commands import search
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -14,6 +17,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+bench = typer.Typer(help="Measure.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+search.register(app)
+recall.register(bench)
+search_bench.register(bench)
 
 
 def main() -> None:
