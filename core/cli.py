@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 import typer
 from rich.console import Console
 
+from core.commands import memory
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; every error that Locum raises on purpose is one sentence on stderr."""
+    memory.register(app)
     for command in entry_points(group="locum.commands"):
         command.load()(app)
     try:
