@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 import typer
 from rich.console import Console
 
+from core.bench import generate
+from core.commands import models
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -14,6 +16,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+models.register(app)
+
+bench = typer.Typer(help="Measure Locum on this machine, beside a baseline.", no_args_is_help=True)
+generate.register(bench)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:
