@@ -71,7 +71,8 @@ async def readable(conninfo: str) -> list[tuple[object, ...]]:
         assert owner is not None
         async with database.owner(owner) as connection:
             cursor = await connection.execute(
-                "SELECT * FROM readable_audiences(%s, 'contact', 1) ORDER BY 1", [owner]
+                "SELECT audience_id, since::text, until::text FROM readable_audiences(%s, 'contact', 1) ORDER BY 1",
+                [owner],
             )
             return await cursor.fetchall()
 
