@@ -30,7 +30,8 @@ async def page(scene: Scene) -> AsyncGenerator[Page]:
     """A page of a real Chromium that was let in. An error in its scripts fails the test."""
     errors: list[str] = []
     async with open_browser() as browser:
-        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        context = await browser.new_context(viewport={"width": 1280, "height": 800})
+        page = await context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("requestfailed", lambda request: errors.append(request.url))
         await page.goto(scene.console.login_link())

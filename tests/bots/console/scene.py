@@ -28,11 +28,11 @@ from tests.standins import HashEmbedder
 
 HISTORY = (
     ("dana", "Are you coming to the climbing hall on Thursday?", 200),
-    ("mara", "Yes! I'll bring the blue rope", 199),
+    ("mara", "Yes! I'll bring the blue rope", 200),
     ("dana", "I moved to Lisbon last week, the flat has a balcony", 90),
-    ("mara", "A balcony! Then I know where I spend October", 89),
+    ("mara", "A balcony! Then I know where I spend October", 90),
     ("dana", "Can you water the plants while I am away?", 20),
-    ("mara", "Sure, I still have the key", 19),
+    ("mara", "Sure, I still have the key", 20),
 )
 TIMING = Timing(settle=timedelta(seconds=0.2), takeover=timedelta(minutes=20), card=timedelta(hours=24))
 
@@ -68,7 +68,7 @@ async def seed_history(connection: Connection, owner_id: OwnerId) -> ContactId:
                 sender_id=sender if who == "dana" else None,
                 sender_name="Dana Reis" if who == "dana" else "Mara",
                 origin=Origin.CONTACT if who == "dana" else Origin.TYPED,
-                sent_at=datetime.now(UTC) - timedelta(days=days),
+                sent_at=datetime.now(UTC) - timedelta(days=days) + timedelta(minutes=number),
                 text=text,
                 reply_to=None,
                 automatic=False,
