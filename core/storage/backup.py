@@ -192,8 +192,13 @@ async def _bring_back(connection: psycopg.AsyncConnection, *, only_if_cut_short:
 
 async def _load(connection: psycopg.AsyncConnection, conninfo: str, dump: Path, manifest: Manifest) -> None:
     at_least = max(manifest.tool_major, connection.info.server_version // 10000)
-    how = ("--single-transaction", "--exit-on-error", "--no-owner")
-    await run_tool(find_tools(at_least=at_least), "pg_restore", conninfo, *how, str(dump))
+    tools = find_tools(at_least=at_least)
+    script = dump.with_suffix(".sql")
+    await run_tool(tools, "pg_restore", None, "--no-owner", f"--file={script}", str(dump))
+    # Functions carry settings of pgvector's, which only a superuser may name before it is loaded.
+    load = "--command=SELECT '[1]'::public.halfvec(1)"
+    how = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+    await run_tool(tools, "psql", conninfo, *how, load, f"--file={script}")
     # Without --no-owner a backup could be restored only where its owner exists by the same name.
     async with connection.transaction():
         await connection.execute("GRANT CREATE ON SCHEMA locum TO locum_search")

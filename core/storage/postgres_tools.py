@@ -54,14 +54,14 @@ def _tools(folder: Path) -> Tools | None:
     return Tools(folder=folder, major=int(match[1])) if match and said.returncode == 0 else None
 
 
-async def run_tool(tools: Tools, program: str, conninfo: str, *arguments: str) -> None:
-    """Run it on that database. Raises `StorageError` with the program's last words."""
-    password = conninfo_to_dict(conninfo).get("password")
+async def run_tool(tools: Tools, program: str, conninfo: str | None, *arguments: str) -> None:
+    """Run it, on that database if one is given. Raises `StorageError` with the program's last words."""
+    password = conninfo_to_dict(conninfo or "").get("password")
     environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+    target = ("--dbname", make_conninfo(conninfo, password=None)) if conninfo is not None else ()
     process = await asyncio.create_subprocess_exec(
         str(tools.folder / program),
-        "--dbname",
-        make_conninfo(conninfo, password=None),
+        *target,
         *arguments,
         env=environment,
         stdin=subprocess.DEVNULL,

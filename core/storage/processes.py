@@ -6,10 +6,12 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from core.errors import NotConfigured, StorageError
+
+if TYPE_CHECKING:
+    import psutil
 
 LONGEST_SOCKET_PATH = 103
 """Bytes that every system takes as a Unix socket's path (macOS 103, Linux 107)."""
@@ -28,12 +30,14 @@ def packaged(package: str, *parts: str) -> Path:
     return path
 
 
-def server_process(pid_file: Path, folder: Path) -> psutil.Process | None:
+def server_process(pid_file: Path, folder: Path) -> "psutil.Process | None":
     """The living server of that folder.
 
     Both servers work in their own folder, which tells one from a stranger that was given the same
     pid after a crash or a reboot.
     """
+    import psutil  # noqa: PLC0415 -- comes with the extra `embedded` only
+
     try:
         process = psutil.Process(int(pid_file.read_text().split("\n")[0]))
         return process if Path(process.cwd()) == folder else None
@@ -43,6 +47,8 @@ def server_process(pid_file: Path, folder: Path) -> psutil.Process | None:
 
 def anyone_works_in(folder: Path) -> bool:
     """Whether any process does: the children of a server that was killed live on for a moment."""
+    import psutil  # noqa: PLC0415 -- comes with the extra `embedded` only
+
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if Path(process.cwd()) == folder:

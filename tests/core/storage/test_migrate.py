@@ -18,18 +18,13 @@ from core.owners import ensure_owner
 from core.storage import embedded_postgres
 from core.storage.database import Database
 from core.storage.migrate import migrate, migrations
+from tests.core.storage.conftest import run, tenant
 
 MIGRATE = """
 import asyncio, json, sys
 from core.storage.migrate import migrate
 print(json.dumps(asyncio.run(migrate(sys.argv[1]))))
 """
-
-
-async def run(conninfo: str, statement: str) -> list[tuple[object, ...]]:
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
-        cursor = await connection.execute(statement.encode())
-        return await cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture
@@ -39,29 +34,6 @@ async def empty(server: str) -> AsyncGenerator[str]:
     await run(server, f'CREATE DATABASE "{name}" TEMPLATE template0')
     yield make_conninfo(server, dbname=name)
     await run(server, f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@pytest.fixture(scope="session")
-def provider(scratch: Path) -> Generator[str]:
-    """A server of its own, since roles belong to a server: here nobody has set Locum up before."""
-    yield embedded_postgres.start(scratch / "provider", extra_settings="fsync = off\n")
-    embedded_postgres.stop(scratch / "provider")
-
-
-@pytest.fixture(scope="session")
-def managed(provider: str) -> str:
-    """A database as a provider hands it out.
-
-    Its owner may make roles and is no superuser; an administrator installed pgvector.
-    """
-    return asyncio.run(_tenant(provider, "tenant"))
-
-
-async def _tenant(provider: str, name: str) -> str:
-    await run(provider, f"CREATE ROLE {name} LOGIN CREATEROLE")
-    await run(provider, f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0")
-    await run(make_conninfo(provider, dbname=name), "CREATE EXTENSION vector")
-    return make_conninfo(provider, dbname=name, user=name)
 
 
 async def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
@@ -115,7 +87,7 @@ async def test_the_owner_of_a_managed_database_can_set_locum_up_and_run_it(manag
 
 async def test_a_second_tenant_of_that_server_is_told_whom_to_ask(provider: str, managed: str) -> None:
     await migrate(managed)
-    neighbour = await _tenant(provider, "neighbour")
+    neighbour = await tenant(provider, "neighbour")
     with pytest.raises(StorageError, match="GRANT locum_app, locum_sweep, locum_search TO neighbour"):
         await migrate(neighbour)
     await run(provider, "GRANT locum_app, locum_sweep, locum_search TO neighbour")
