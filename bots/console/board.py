@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from core.bot import CardDraft, Evidence
 from core.events import ChatRef, Person
-from core.ids import ChatId, ContactId, TurnId
+from core.ids import ChatId, ContactId, FactId, TurnId
 from core.vocabulary import DraftState, Mode, Origin, TurnState
 
 
@@ -19,7 +19,14 @@ class Acquaintance:
     person: Person
     """As the console's chat knows them."""
     platforms: tuple[str, ...]
-    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedChat:
+    """A chat of the console, and whom it is with."""
+
+    chat_id: ChatId
+    contact_id: ContactId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +50,8 @@ class Verdict:
 
     turn_id: TurnId
     state: TurnState
-    decided: str
-    """The last stage's own words; empty while nothing was decided."""
+    why: str
+    """In the deciding stage's own words; empty while nothing was decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +107,12 @@ class Stage:
 class RememberedFact:
     """One thing that Locum knows about somebody, with the messages it knows it from."""
 
+    fact_id: FactId
     statement: str
     kind: str
     since: datetime
     until: datetime | None
     """When it stopped being true; None while it holds."""
-    confidence: float
     hearsay: bool
     pinned: bool
     sources: tuple[Evidence, ...]
@@ -115,8 +122,11 @@ class RememberedFact:
 class Memory:
     """What Locum knows about a contact. The owner reads, so nothing is left out."""
 
-    profile: tuple[str, ...]
+    manner: str
+    """How the owner writes to them."""
     facts: tuple[RememberedFact, ...]
+    earlier: tuple[RememberedFact, ...]
+    """What was true once."""
     open_commitments: tuple[str, ...]
 
 
@@ -138,15 +148,17 @@ class Health:
 
 
 class Board(Protocol):
-    """Everything the pages read, and the switches they set. What the owner says and presses goes
-    through the bot's events instead."""
+    """Everything the pages read, and the switches they set.
+
+    What the owner says and presses goes through the bot's events instead.
+    """
 
     async def acquaintances(self) -> tuple[Acquaintance, ...]:
         """Everyone who can be played, those heard from last first."""
         ...
 
-    async def open_chat(self, person: Person, contact_id: ContactId | None) -> ChatId:
-        """The console's chat with that person: the given contact, where there is one, is meant by it."""
+    async def open_chat(self, person: Person, contact_id: ContactId | None) -> OpenedChat:
+        """The console's chat with that person, who is the given contact; None makes a new one."""
         ...
 
     async def chat(self, chat_id: ChatId) -> ChatView: ...

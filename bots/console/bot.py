@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from bots.mailbox import Mailbox
 from core.bot import Capability, Card, Outgoing, Receipt, ReceiptStatus
@@ -13,7 +14,8 @@ from core.events import Author, ChatRef, DraftAction, DraftVerb, Event, MessageN
 from core.vocabulary import ChatKind
 
 PLATFORM = "console"
-REMEMBERED_SENDS = 2000
+REMEMBERED = 2000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class ConsoleBot:
         self._clock = clock or SystemClock()
         self._mailbox = Mailbox()
         self._posted: dict[str, Posted] = {}
+        self._typed: dict[str, MessageNew] = {}
         self._cards: dict[str, Card] = {}
         self._watchers: set[Callable[[], None]] = set()
 
@@ -106,9 +109,13 @@ class ConsoleBot:
         """What core sent to a chat lately, oldest first."""
         return tuple(posted for posted in self._posted.values() if posted.chat == chat)
 
-    def waiting(self, chat: ChatRef) -> tuple[MessageNew, ...]:
-        """What was typed in a chat and is not safe yet, oldest first."""
-        return tuple(e for e in self._mailbox.waiting if isinstance(e, MessageNew) and e.chat == chat)
+    def typed(self, chat: ChatRef) -> tuple[MessageNew, ...]:
+        """What was typed in a chat lately, oldest first."""
+        return tuple(message for message in self._typed.values() if message.chat == chat)
+
+    def is_safe(self, event: Event) -> bool:
+        """True once core has the event."""
+        return all(waiting.key != event.key for waiting in self._mailbox.waiting)
 
     def say(self, chat: str, person: Person, text: str) -> MessageNew:
         """The simulated contact writes."""
@@ -159,6 +166,7 @@ class ConsoleBot:
             chat_title=contact.name,
             members=(contact,),
         )
+        _remember(self._typed, message_id, message)
         self._deliver(message)
         return message
 
@@ -168,12 +176,17 @@ class ConsoleBot:
 
     def _post(self, chat: ChatRef, message_id: str, text: str) -> Posted:
         posted = Posted(chat=chat, message_id=message_id, text=text, at=self._clock.now())
-        self._posted[message_id] = posted
-        if len(self._posted) > REMEMBERED_SENDS:
-            del self._posted[next(iter(self._posted))]
+        _remember(self._posted, message_id, posted)
         self._tell_watchers()
         return posted
 
     def _tell_watchers(self) -> None:
         for watcher in tuple(self._watchers):
             watcher()
+
+
+def _remember(memory: dict[str, T], key: str, value: T) -> None:
+    """Keep the latest of what stands in the chats; the rest is in Postgres."""
+    memory[key] = value
+    if len(memory) > REMEMBERED:
+        del memory[next(iter(memory))]
