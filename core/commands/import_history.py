@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from rich.table import Table
 
 from core.errors import BadInput
 from core.history.batches import Batch, list_batches
-from core.history.importing import Report, Wishes, import_history
+from core.history.importing import Report, Wishes, import_history, preview_history
 from core.history.survey import AccountKey
 from core.history.undo import undo_import
 from core.ids import BatchId
@@ -82,12 +82,12 @@ def import_command(
             format=format_name,
             owners=tuple(owner or ()),
             training=may_train,
-            dry_run=dry_run,
             day_first=_yes_no(day_first, "--day-first"),
             ask_owner=_ask_owner if terminal else None,
             ask_day_first=_ask_day_first if terminal else None,
         )
-        asyncio.run(_import(path, wishes, index=not no_index, as_json=as_json))
+        run = _preview(path, wishes) if dry_run else _import(path, wishes, index=not no_index)
+        _show(asyncio.run(run), as_json=as_json)
 
 
 def _yes_no(answer: str | None, option: str) -> bool | None:
@@ -114,28 +114,36 @@ def _progress() -> Progress:
     )
 
 
-async def _import(path: Path, wishes: Wishes, *, index: bool, as_json: bool) -> None:
+async def _preview(path: Path, wishes: Wishes) -> Report:
+    settings = load_settings()
+    with _progress() as bar:
+        show = _shower(bar)
+        return await preview_history(path, _asking_beside(bar, wishes, settings.time_zone), on_progress=show)
+
+
+async def _import(path: Path, wishes: Wishes, *, index: bool) -> Report:
     settings = load_settings()
     async with open_locum(settings) as locum:
         with _progress() as bar:
-            task = bar.add_task("Reading", total=None)
-
-            def show(what: str, done: int, total: int) -> None:
-                bar.update(task, description=what, completed=min(done, total), total=total)
-
             report = await import_history(
                 locum.database,
                 locum.owner_id,
                 path,
                 _asking_beside(bar, wishes, settings.time_zone),
-                on_progress=show,
+                on_progress=_shower(bar),
             )
-        if index and not wishes.dry_run:
+        if index:
             await _index(locum)
-    if as_json:
-        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
-    else:
-        _show(report)
+    return report
+
+
+def _shower(bar: Progress) -> Callable[[str, int, int], None]:
+    task = bar.add_task("Reading", total=None)
+
+    def show(what: str, done: int, total: int) -> None:
+        bar.update(task, description=what, completed=min(done, total), total=total)
+
+    return show
 
 
 def _asking_beside(bar: Progress, wishes: Wishes, time_zone: str) -> Wishes:
@@ -225,7 +233,10 @@ def _time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+        return
     table = Table(show_header=False, box=None)
     for name, value in _lines(report):
         table.add_row(name, value)

@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from core.errors import BadInput
 from core.history.archive import Archive
 from core.history.detect import open_reader
 from core.history.load import Loaded, load_history
+from core.history.record import Reader
 from core.history.survey import Ask, Survey, describe_owner, find_owner, take_survey
 from core.history.whatsapp import AskDayFirst
 from core.ids import BatchId, OwnerId
@@ -19,6 +21,10 @@ from core.storage.database import Database
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, bytes read, bytes in all)."""
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +35,6 @@ class Wishes:
     owners: tuple[str, ...] = ()
     training: bool | None = None
     """None: the source's consent stays as it is, and a new source's is no."""
-    dry_run: bool = False
     day_first: bool | None = None
     time_zone: str = "UTC"
     ask_owner: Ask | None = None
@@ -76,31 +81,24 @@ class Report:
         }
 
 
-async def import_history(
-    database: Database,
-    owner_id: OwnerId,
-    path: Path,
-    wishes: Wishes,
-    *,
-    on_progress: Progress = lambda _what, _done, _total: None,
-) -> Report:
-    """Imports an export, or with `wishes.dry_run` only reads it. Raises `BadInput` where it is refused."""
+async def preview_history(path: Path, wishes: Wishes, *, on_progress: Progress = _silent) -> Report:
+    """What an import would find: nothing is stored, and an owner who is not certain is not asked for."""
     with closing(await asyncio.to_thread(Archive, path)) as archive:
-        reader = await asyncio.to_thread(
-            open_reader,
-            archive,
-            wishes.format,
-            time_zone=wishes.time_zone,
-            day_first=wishes.day_first,
-            ask_day_first=wishes.ask_day_first,
-        )
-        total = reader.total_bytes
-        survey = await asyncio.to_thread(
-            take_survey, reader, lambda done: on_progress("Reading", done, total)
-        )
+        _, survey = await _survey(archive, wishes, on_progress)
+    try:
+        find_owner(survey, wishes.owners, None)
+    except BadInput as error:
+        survey.how = f"unknown: {error}"
+    return _report(survey, None)
+
+
+async def import_history(
+    database: Database, owner_id: OwnerId, path: Path, wishes: Wishes, *, on_progress: Progress = _silent
+) -> Report:
+    """Imports an export. Raises `BadInput` where it is refused; then nothing was stored."""
+    with closing(await asyncio.to_thread(Archive, path)) as archive:
+        reader, survey = await _survey(archive, wishes, on_progress)
         find_owner(survey, wishes.owners, wishes.ask_owner)
-        if wishes.dry_run:
-            return _report(survey, None)
         loaded = await load_history(
             database,
             owner_id,
@@ -108,9 +106,24 @@ async def import_history(
             survey,
             label=path.name,
             training=wishes.training,
-            on_progress=lambda done: on_progress("Storing", done, total),
+            on_progress=lambda done: on_progress("Storing", done, reader.total_bytes),
         )
     return _report(survey, loaded)
+
+
+async def _survey(archive: Archive, wishes: Wishes, on_progress: Progress) -> tuple[Reader, Survey]:
+    reader = await asyncio.to_thread(
+        open_reader,
+        archive,
+        wishes.format,
+        time_zone=wishes.time_zone,
+        day_first=wishes.day_first,
+        ask_day_first=wishes.ask_day_first,
+    )
+    total = reader.total_bytes
+    return reader, await asyncio.to_thread(
+        take_survey, reader, lambda done: on_progress("Reading", done, total)
+    )
 
 
 def _report(survey: Survey, loaded: Loaded | None) -> Report:
@@ -120,7 +133,7 @@ def _report(survey: Survey, loaded: Loaded | None) -> Report:
         (platform, person)
         for (platform, account, _), chat in survey.chats.items()
         for person in chat.stays
-        if person != survey.owners[platform, account]
+        if person != survey.owners.get((platform, account))
     }
     skipped = Counter(loaded.skipped if loaded else survey.skipped)
     return Report(

@@ -41,7 +41,7 @@ class _Chunk:
     messages: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     attachments: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     reactions: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
-    threads: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    threaded: bool = False
     typed: bool = False
     skipped: Counter[str] = field(default_factory=Counter[str])
 
@@ -101,8 +101,7 @@ def _add(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
         chunk.typed = True
     else:
         origin = Origin.BOT if message.sender.is_bot else Origin.CONTACT
-    if message.thread is not None:
-        chunk.threads.add((place.chat_id, message.thread))
+    chunk.threaded = chunk.threaded or message.thread is not None
     chunk.messages.append(
         (
             len(chunk.messages),
@@ -165,8 +164,8 @@ class _Store:
     async def _merge(self, connection: Connection, chunk: _Chunk) -> None:
         owner_id, batch = self.owner_id, self.loaded.batch
         self.loaded.skipped["forgotten"] += await _drop_forgotten(connection, owner_id)
-        if chunk.threads:
-            await _ensure_threads(connection, owner_id, chunk.threads)
+        if chunk.threaded:
+            await _ensure_threads(connection, owner_id)
         if chunk.typed:
             await _recognise_own_sends(connection, owner_id)
         new = await _insert(connection, owner_id, batch)
@@ -211,14 +210,17 @@ async def _drop_forgotten(connection: Connection, owner_id: OwnerId) -> int:
     return cursor.rowcount
 
 
-async def _ensure_threads(connection: Connection, owner_id: OwnerId, threads: set[tuple[int, str]]) -> None:
-    ordered = sorted(threads)
+async def _ensure_threads(connection: Connection, owner_id: OwnerId) -> None:
+    """Threads of the messages that are new; the others have their place."""
     await connection.execute(
         """
         INSERT INTO threads (owner_id, chat_id, platform_thread_id)
-        SELECT %s, t.* FROM unnest(%s::bigint[], %s::text[]) AS t
+        SELECT DISTINCT %(owner)s::bigint, s.chat_id, s.thread FROM staged s
+        WHERE s.thread IS NOT NULL AND NOT EXISTS (
+            SELECT FROM messages m WHERE m.owner_id = %(owner)s AND m.chat_id = s.chat_id
+            AND m.platform_message_id = s.platform_message_id)
         ON CONFLICT DO NOTHING""",
-        [owner_id, [chat for chat, _ in ordered], [thread for _, thread in ordered]],
+        {"owner": owner_id},
     )
 
 

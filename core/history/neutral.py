@@ -231,6 +231,8 @@ def _time(raw: object, field: str) -> datetime:
         at = datetime.fromisoformat(raw)
     except ValueError:
         raise _Wrong(f"{field} is not an ISO 8601 time") from None
+    if at.tzinfo is UTC:
+        return at
     if at.tzinfo is None:
         raise _Wrong(f"{field} has no offset from UTC")
     try:
