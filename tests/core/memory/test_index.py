@@ -163,8 +163,8 @@ async def test_a_word_that_few_messages_share_is_not_kept_apart_from_them(histor
         """
         INSERT INTO messages (owner_id, chat_id, platform_message_id, sender_name, origin, sent_at, text,
                               audience_id, source_id)
-        SELECT %s, %s, 'n' || n, 'Mara', 'typed', now(), 'umbrella' || CASE WHEN n = 7 THEN ' hunter2' ELSE '' END,
-               %s, %s
+        SELECT %s, %s, 'n' || n, 'Mara', 'typed', now(),
+               'umbrella' || CASE WHEN n = 7 THEN ' hunter2' ELSE '' END, %s, %s
         FROM generate_series(1, %s) n""",
         history.owner_id, chat.id, chat.audience_id, history.source, SHARED_BY,
     )  # fmt: skip
