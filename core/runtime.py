@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from core.errors import StorageError
@@ -52,13 +54,20 @@ def admin_conninfo(settings: Settings, services: Services) -> str:
 
 
 def redis_client(settings: Settings, services: Services) -> Redis:
-    """A client of the embedded Redis, or of the one that REDIS_URL names; connects at first use."""
-    if settings.redis_url is not None:
-        return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keyword arguments are untyped
-            settings.redis_url.get_secret_value(), decode_responses=True, socket_timeout=SOCKET_TIMEOUT
-        )
-    return Redis(
-        unix_socket_path=str(services.redis_socket), decode_responses=True, socket_timeout=SOCKET_TIMEOUT
+    """A client of the embedded Redis, or of the one that REDIS_URL names; connects at first use.
+
+    A Redis that is gone is noticed within a second: nobody's message waits for a wake-up.
+    """
+    retry = Retry(ExponentialBackoff(cap=0.3, base=0.05), retries=3)
+    if settings.redis_url is None:
+        path = str(services.redis_socket)
+        return Redis(unix_socket_path=path, decode_responses=True, socket_timeout=SOCKET_TIMEOUT, retry=retry)
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
+        settings.redis_url.get_secret_value(),
+        decode_responses=True,
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=5,
+        retry=retry,
     )
 
 

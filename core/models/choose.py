@@ -1,29 +1,131 @@
-"""Which embedder and which generators the settings ask for, opened."""
+"""Which embedder and which generators the settings ask for, opened at once or in the background."""
 
-from core.errors import ModelUnavailable
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from core.errors import BadInput, ModelUnavailable
+from core.models.convert import torch_folder
 from core.models.embedding import SentenceTransformerEmbedder, find_embedder
 from core.models.faces import Embedder, Generator
+from core.models.fingerprint import fingerprint
 from core.models.llama import LlamaGenerator
-from core.models.threads import choose_threads, usable_cores
-from core.models.weights import find_weights
+from core.models.loading import BackgroundEmbedder, BackgroundGenerator
+from core.models.local_torch import TorchGenerator
+from core.models.remote import RemoteGenerator
+from core.models.threads import Threads, choose_threads, usable_cores
+from core.models.weights import Weights, find_weights
 from core.settings import Settings
+
+BACKENDS = ("auto", "llama", "transformers", "remote")
+GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 async def open_embedder(settings: Settings) -> Embedder:
     """The embedder that the settings name, loaded."""
-    threads = choose_threads(usable_cores(), embed=settings.embed_threads)
     folder = find_embedder(settings.home, settings.embedding_model)
     return await SentenceTransformerEmbedder.load(
-        folder, name=settings.embedding_model, threads=threads.embed
+        folder, name=settings.embedding_model, threads=_torch_threads(settings)
     )
 
 
 async def open_generator(settings: Settings) -> Generator:
     """The generator of replies that the settings name, loaded or reachable."""
-    threads = choose_threads(usable_cores(), generate=settings.generate_threads)
+    backend = choose_backend(settings)
+    if backend == "remote":
+        return await _open_remote(settings)
     weights = find_weights(settings.home, settings.base_model)
+    if backend == "llama":
+        return await open_llama(weights, _threads(settings))
+    return await open_torch(settings.home, weights, _threads(settings))
+
+
+def start_embedder(settings: Settings) -> BackgroundEmbedder:
+    """The embedder, loading in the background; its stored name is known at once where it is at hand."""
+    name = settings.embedding_model
+    with suppress(ModelUnavailable):  # which the state will tell
+        name = f"{name}@{fingerprint(find_embedder(settings.home, name))}"
+    return BackgroundEmbedder(name, lambda: open_embedder(settings))
+
+
+def start_generator(settings: Settings) -> BackgroundGenerator:
+    """The generator, loading in the background; what it fails of is told by its state."""
+    at_server = settings.backend in {"auto", "remote"} and settings.model_url
+    name = (settings.model_name or "The server's model") if at_server else settings.base_model
+    return BackgroundGenerator(name, lambda: open_generator(settings))
+
+
+async def open_teacher(settings: Settings) -> Generator | None:
+    """The model for synthesis and judging; None where no server is named."""
+    return await _open_named(
+        settings.teacher_url, settings.teacher_name, settings.teacher_key, "LOCUM_TEACHER"
+    )
+
+
+async def open_expert(settings: Settings) -> Generator | None:
+    """The model for outside knowledge; None where no server is named."""
+    return await _open_named(settings.expert_url, settings.expert_name, settings.expert_key, "LOCUM_EXPERT")
+
+
+async def open_llama(weights: Weights, threads: Threads) -> LlamaGenerator:
     if weights.gguf is None:
-        raise ModelUnavailable(f"{weights.name} has no GGUF file, which llama.cpp needs.")
+        raise ModelUnavailable(
+            f"{weights.name} has no GGUF file, which llama.cpp needs: "
+            "set LOCUM_BASE_MODEL to one, or LOCUM_BACKEND=transformers."
+        )
     return await LlamaGenerator.load(
         weights.gguf, name=f"{weights.name}@{weights.digest}", threads=threads.generate
     )
+
+
+async def open_torch(home: Path, weights: Weights, threads: Threads) -> TorchGenerator:
+    """The same weights in torch, converted first where they are at hand as GGUF alone."""
+    folder = await asyncio.to_thread(torch_folder, home, weights)
+    return await TorchGenerator.load(
+        folder, name=f"{weights.name}@{weights.digest}", threads=threads.generate
+    )
+
+
+def choose_backend(settings: Settings) -> str:
+    """`llama`, `transformers` or `remote`.
+
+    `auto` is the server that LOCUM_MODEL_URL names; else transformers on a GPU, and for weights
+    that are no GGUF; else llama.cpp.
+    """
+    if settings.backend not in BACKENDS:
+        raise BadInput(f"LOCUM_BACKEND is {settings.backend}: it can be {', '.join(BACKENDS)}.")
+    if settings.backend != "auto":
+        return settings.backend
+    if settings.model_url:
+        return "remote"
+    weights = find_weights(settings.home, settings.base_model)
+    return "transformers" if weights.gguf is None or any(gpu.exists() for gpu in GPUS) else "llama"
+
+
+def _threads(settings: Settings) -> Threads:
+    return choose_threads(usable_cores(), generate=settings.generate_threads, embed=settings.embed_threads)
+
+
+def _torch_threads(settings: Settings) -> int:
+    """torch has one figure for the whole process: generation's, where it generates there too."""
+    threads = _threads(settings)
+    return threads.generate if settings.backend == "transformers" else threads.embed
+
+
+async def _open_remote(settings: Settings) -> RemoteGenerator:
+    if not settings.model_url:
+        raise BadInput("LOCUM_BACKEND is remote, so LOCUM_MODEL_URL must name a server.")
+    return await RemoteGenerator.open(
+        settings.model_url,
+        model=settings.model_name,
+        key=settings.model_key.get_secret_value(),
+        setting="LOCUM_MODEL",
+    )
+
+
+async def _open_named(url: str, name: str, key: SecretStr, setting: str) -> Generator | None:
+    if not url:
+        return None
+    return await RemoteGenerator.open(url, model=name, key=key.get_secret_value(), setting=setting)

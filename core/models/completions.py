@@ -39,8 +39,8 @@ class _Answer(BaseModel):
     usage: _Usage | None = None
 
 
-def parse_completions(told: Any, wanted: int) -> tuple[Sample, ...]:
-    """The samples of one answer; `ModelError` where it is no chat completion or has too few."""
+def parse_completions(told: Any, wanted: int, *, at_least: int = 1) -> tuple[Sample, ...]:
+    """Up to `wanted` samples of one answer; `ModelError` where it is no chat completion or has too few."""
     try:
         answer = _Answer.model_validate(told)
     except ValidationError as error:
@@ -48,8 +48,8 @@ def parse_completions(told: Any, wanted: int) -> tuple[Sample, ...]:
         raise ModelError(
             f"The model's server answered something that is no chat completion ({where})."
         ) from None
-    if len(answer.choices) < wanted:
-        raise ModelError(f"The model's server gave {len(answer.choices)} completions of {wanted}.")
+    if len(answer.choices) < at_least:
+        raise ModelError(f"The model's server gave {len(answer.choices)} completions of {at_least}.")
     shared = answer.usage.completion_tokens // len(answer.choices) if answer.usage else 0
     return tuple(_sample(choice, shared) for choice in answer.choices[:wanted])
 

@@ -72,7 +72,8 @@ class LlamaGenerator:
             while len(drawn) < samples:
                 count = min(SLOTS, samples - len(drawn))
                 request = self._request(turns, count, wanted, adapter, drawn_before=len(drawn))
-                drawn += parse_completions(await self._ask("/v1/chat/completions", request), count)
+                told = await self._ask("/v1/chat/completions", request)
+                drawn += parse_completions(told, count, at_least=count)
         return tuple(drawn)
 
     async def count_tokens(self, turns: Sequence[ChatTurn]) -> int:

@@ -8,9 +8,13 @@ CLOSED = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "DO_NOT_TRACK": "1",
     "DISABLE_TELEMETRY": "1",
+}
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
@@ -18,6 +22,8 @@ CLOSED = {
 def stay_offline() -> None:
     """Close every road to a model hub for this process and its children.
 
-    An explicit `locum models fetch` opens one again, for its own child process alone.
+    Every function that imports a model library calls this first; `locum models fetch` alone
+    does not.
     """
     os.environ.update(CLOSED)
+    os.environ.update(QUIET)

@@ -193,6 +193,7 @@ CREATE TABLE messages (
     caption             text NOT NULL DEFAULT '',
     reply_to            text,
     automatic           boolean NOT NULL DEFAULT false,
+    mentions_owner      boolean NOT NULL DEFAULT false,
     forwarded           boolean NOT NULL DEFAULT false,
     audience_id         bigint NOT NULL,
     source_id           bigint NOT NULL,
@@ -883,12 +884,14 @@ CREATE POLICY sweep ON inbox_events FOR SELECT TO locum_sweep USING (true);
 CREATE POLICY sweep ON turns FOR SELECT TO locum_sweep USING (true);
 CREATE POLICY sweep ON outbox FOR SELECT TO locum_sweep USING (true);
 CREATE POLICY sweep ON lanes FOR SELECT TO locum_sweep USING (true);
+CREATE POLICY sweep ON chats FOR SELECT TO locum_sweep USING (true);
 GRANT SELECT, INSERT ON owners TO locum_sweep;
 GRANT SELECT (owner_id, id, platform, name) ON accounts TO locum_sweep;
 GRANT SELECT (owner_id, id, account_id, lane, received_at, applied_at, attempts) ON inbox_events TO locum_sweep;
 GRANT SELECT (owner_id, id, chat_id, thread_id, state, due_at, attempts) ON turns TO locum_sweep;
 GRANT SELECT (owner_id, id, account_id, chat_id, state, held_until, not_before) ON outbox TO locum_sweep;
 GRANT SELECT ON lanes TO locum_sweep;
+GRANT SELECT (owner_id, id, account_id, platform_chat_id) ON chats TO locum_sweep;
 
 GRANT CREATE ON SCHEMA locum TO locum_search;
 ALTER FUNCTION readable_audiences OWNER TO locum_search;

@@ -1,0 +1,262 @@
+"""The local extractor: rules over clauses, precision before recall, no model.
+
+It reads what somebody says of themselves; what one says of another is kept as hearsay. English first:
+of other languages it says nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from core.memory.extract.claims import Claim, Extracted, Person, Promise, Said, Session
+from core.memory.extract.dates import When, find_clock, find_when
+from core.memory.extract.names import Names
+from core.memory.extract.rules import PROMISE, RULES, Rule
+from core.memory.extract.sentences import clauses, is_shouted
+
+HEARSAY_WEIGHT = 0.6
+MOST_FREE_WORDS = 9
+UNRESOLVED = re.compile(
+    r"\b(?:it|this|that|these|those|he|she|they|him|her|his|hers|them|their|theirs|there|here|one|ones|we|our|us|ours"
+    r"|together|something|anything|stuff|things?|same|some of|yourself|myself)\b",
+    re.IGNORECASE,
+)
+NEGATED = re.compile(
+    r"\b(?:not|never|no longer|n't|nobody|nothing|hardly|barely|anymore)\b|n't\b", re.IGNORECASE
+)
+OTHERS_VERBS = {"lives": "live", "works": "work", "has": "have", "is": "am", "studies": "study", "plays": "play",
+                "speaks": "speak", "got": "got", "moved": "moved", "adopted": "adopted", "broke": "broke",
+                "quit": "quit", "lost": "lost", "graduated": "graduated", "was": "was", "turned": "turned",
+                "became": "became", "went": "went", "started": "started", "bought": "bought"}  # fmt: skip
+OTHER = re.compile(
+    r"^(?P<name>[^\W\d_][\w-]+(?: [^\W\d_][\w-]+)??)(?:'(?P<short>s)| (?P<verb>"
+    + "|".join(OTHERS_VERBS)
+    + r")) (?P<rest>.+)$"
+)
+YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
+PREFERENCE_VERBS = {"love": "loves", "hate": "hates", "enjoy": "enjoys", "adore": "adores", "dislike": "dislikes",
+                    "prefer": "prefers", "can't stand": "cannot stand"}  # fmt: skip
+SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One clause, told in the first person of `subject`, by `said.speaker`."""
+
+    text: str
+    subject: Person
+    said: Said
+    local_time: datetime
+
+    @property
+    def hearsay(self) -> bool:
+        return self.subject != self.said.speaker
+
+
+class LocalExtractor:
+    """An `Extractor` that needs nothing but the text."""
+
+    @property
+    def name(self) -> Literal["local"]:
+        return "local"
+
+    async def extract(self, session: Session) -> Extracted:
+        return extract(session)
+
+
+def extract(session: Session) -> Extracted:
+    """What a session says, by the rules."""
+    names = Names((said.text for said in session.said), (person.name for person in session.people))
+    claims: list[Claim] = []
+    promises: list[Promise] = []
+    for said in session.said:
+        for clause in _clauses(said, session):
+            claims.extend(_first_claim(clause, names, session.time_zone))
+            promises.extend(_promise(clause, session.time_zone))
+    return Extracted(claims=tuple(claims), promises=tuple(promises))
+
+
+def _clauses(said: Said, session: Session) -> Iterator[Clause]:
+    local_time = said.sent_at.astimezone(session.time_zone)
+    for text in clauses(said.text):
+        yield Clause(text=text, subject=said.speaker, said=said, local_time=local_time)
+        if YOU.match(text) and said.addressee:
+            told = YOU.sub(_in_first_person, text, count=1)
+            yield Clause(text=told, subject=said.addressee, said=said, local_time=local_time)
+        elif other := _of_another(text, said, session.people):
+            yield Clause(text=other[1], subject=other[0], said=said, local_time=local_time)
+
+
+def _in_first_person(match: re.Match[str]) -> str:
+    return {"you're ": "I'm ", "you've ": "I've "}.get(match[0].lower(), "I ")
+
+
+def _of_another(text: str, said: Said, people: tuple[Person, ...]) -> tuple[Person, str] | None:
+    """Somebody known by name, and the clause as they would say it of themselves."""
+    match = OTHER.match(text)
+    if not match:
+        return None
+    called = match["name"].casefold()
+    who = [p for p in people if called in (p.name.casefold(), p.name.casefold().split()[0])]
+    if len(who) != 1 or who[0] == said.speaker:
+        return None
+    first = "I'm" if match["short"] or match["verb"] == "is" else f"I {OTHERS_VERBS[match['verb']]}"
+    rest = re.sub(r"^(?:his|her|their) ", "my ", match["rest"])
+    return who[0], f"{first} {rest}"
+
+
+def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
+    """The claim of the first rule that fits; at most one a clause."""
+    if NEGATED.search(
+        clause.text.replace("I don't eat", "").replace("I don't drink", "").replace("can't stand", "")
+    ):
+        return
+    for rule in RULES:
+        match = rule.pattern.match(clause.text)
+        if match and (rule.of_others or not clause.hearsay):
+            claim = _claim(rule, match, clause, names, zone)
+            if claim:
+                yield claim
+                return
+
+
+def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone: ZoneInfo) -> Claim | None:
+    when = find_when(clause.text, clause.local_time, rule.lean) if rule.dating != "none" else None
+    if rule.dating == "needed" and (when is None or not _fits(rule, when, clause.local_time.date())):
+        return None
+    parts = _parts(rule, match, clause, names, when)
+    if parts is None:
+        return None
+    said = clause.said
+    statement = _tidy(rule.statement.format(who=clause.subject.name, **parts))
+    day = f" ({when.label})" if when and "{day}" not in rule.statement else ""
+    begins = _moment(when, zone) if when and rule.lean == "past" else said.sent_at
+    return Claim(
+        subject=clause.subject,
+        kind=rule.kind,
+        slot="" if clause.hearsay else _slot(rule, parts),
+        key=_tidy(rule.key.format(who=clause.subject.name, **parts)).casefold(),
+        statement=statement + day,
+        confidence=rule.confidence * (HEARSAY_WEIGHT if clause.hearsay else 1.0),
+        hearsay=clause.hearsay,
+        valid_from=min(begins, said.sent_at),
+        valid_to=_end(rule, when, zone),
+        said_at=said.sent_at,
+        audience_id=said.audience_id,
+        sources=(said.message_id,),
+    )
+
+
+def _fits(rule: Rule, when: When, today: date) -> bool:
+    return when.last >= today if rule.lean == "future" else when.first <= today
+
+
+def _slot(rule: Rule, parts: Mapping[str, str]) -> str:
+    if rule.kind == "preference" and "thing" in parts:
+        return f"favourite {parts['thing'].casefold()}"
+    return rule.slot
+
+
+def _parts(
+    rule: Rule, match: re.Match[str], clause: Clause, names: Names, when: When | None
+) -> dict[str, str] | None:
+    """The pattern's groups made fit for a statement; None when one of them is not what it must be."""
+    parts = {name: (value or "") for name, value in match.groupdict().items()}
+    parts["date"] = when.label if when else ""
+    if "{day}" in rule.statement:
+        if when is None or not when.is_day:
+            return None
+        parts["day"] = f"{when.first:%B} {when.first.day}"
+    if "name" in parts:
+        name = names.leading(parts["name"])
+        if name is None:
+            return None
+        parts["name"] = name
+    if "free" in parts:
+        free = resolve(_without(parts["free"], when), clause.said)
+        if free is None:
+            return None
+        parts["free"] = free
+        parts["article"] = "" if clause.said.speaker.name in free else _article(free)
+    if rule.kind == "preference" and "verb" in parts:
+        parts["verb"] = PREFERENCE_VERBS[parts["verb"].casefold()]
+    return parts
+
+
+def _article(words: str) -> str:
+    return "an" if words[:1].lower() in "aeiou" else "a"
+
+
+def _without(words: str, when: When | None) -> str:
+    """The words before the date, or without it where it comes first."""
+    if when is None or when.text not in words:
+        return words
+    before, _, after = words.partition(when.text)
+    return before if before.strip() else after
+
+
+def resolve(words: str, said: Said) -> str | None:
+    """The words with "my" and "you" replaced by whom they mean; None when something stays unclear."""
+    cut = re.split(r"[.!?,;:()]|\s(?:and|but|so|because|since|which|who|where|when|as|cause)\s", words)[0]
+    if is_shouted(cut):
+        return None
+    speaker, addressee = said.speaker.name, said.addressee.name if said.addressee else None
+    if re.search(r"\b(?:you|your|yours)\b", cut, re.IGNORECASE):
+        if addressee is None:
+            return None
+        cut = re.sub(r"\byours?\b", f"{addressee}'s", cut, flags=re.IGNORECASE)
+        cut = re.sub(r"\byou\b", addressee, cut, flags=re.IGNORECASE)
+    cut = re.sub(r"\bmy\b", f"{speaker}'s", cut, flags=re.IGNORECASE)
+    cut = re.sub(r"\bme\b", speaker, cut, flags=re.IGNORECASE)
+    cut = re.sub(r"\s+(?:on|in|at|by|the|a|to|for|with|of|until|till|from)?\s*$", "", cut.strip())
+    cut = re.sub(r"\s+(?:on|in|at|by|to|for|with|of|until|till|from|about|around|like)$", "", cut)
+    if not cut or len(cut.split()) > MOST_FREE_WORDS or UNRESOLVED.search(cut) or re.search(r"\bI\b", cut):
+        return None
+    return cut.strip(" -'")
+
+
+def _tidy(statement: str) -> str:
+    return SPACES.sub(" ", statement).strip()
+
+
+def _moment(when: When, zone: ZoneInfo) -> datetime:
+    return datetime.combine(when.first, time(), zone).astimezone(UTC)
+
+
+def _end(rule: Rule, when: When | None, zone: ZoneInfo) -> datetime | None:
+    """A plan is over when its last day is."""
+    if when is None or rule.lean == "past" or rule.slot:
+        return None
+    return datetime.combine(when.last + timedelta(days=1), time(), zone).astimezone(UTC)
+
+
+def _promise(clause: Clause, zone: ZoneInfo) -> Iterator[Promise]:
+    """A promise to the other side of a direct chat: one with a day, or one that names them."""
+    said = clause.said
+    match = PROMISE.match(clause.text)
+    if not match or said.addressee is None or clause.hearsay or NEGATED.search(clause.text):
+        return
+    when = find_when(clause.text, clause.local_time, "future")
+    due = when if when and when.is_day and when.first >= clause.local_time.date() else None
+    free = resolve(_without(match["free"], when), said)
+    if free is None or not (due or said.addressee.name in free):
+        return
+    contact = said.speaker if said.speaker.contact_id is not None else said.addressee
+    if contact.contact_id is None:
+        return
+    clock = find_clock(clause.text) or time(23, 59)
+    moment = datetime.combine(due.first, clock, zone).astimezone(UTC) if due else None
+    verb = match["verb"].lower()
+    until = f" (due {due.label})" if due else ""
+    yield Promise(
+        by=said.speaker,
+        contact_id=contact.contact_id,
+        statement=f"{said.speaker.name} will {verb} {free}{until}",
+        key=_tidy(f"{verb} {free} {due.label if due else ''}").casefold(),
+        due_at=moment,
+        audience_id=said.audience_id,
+        sources=(said.message_id,),
+    )

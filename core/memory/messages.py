@@ -1,0 +1,240 @@
+"""L0, one message at a time: what a live platform delivers becomes rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from core.events import Attachment
+from core.ids import AudienceId, ChatId, MessageId, OwnerId, SourceId, ThreadId
+from core.storage.database import Connection
+from core.vocabulary import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message about to be stored. `sender_id` is a contact's account; None is the owner's side."""
+
+    chat_id: ChatId
+    thread_id: ThreadId | None
+    platform_message_id: str
+    sender_id: int | None
+    sender_name: str
+    origin: Origin
+    sent_at: datetime
+    text: str
+    reply_to: str | None
+    automatic: bool
+    mentions_owner: bool
+    audience_id: AudienceId
+    source_id: SourceId
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """A message as it stands in L0."""
+
+    id: MessageId
+    chat_id: ChatId
+    thread_id: ThreadId | None
+    platform_message_id: str
+    sender_id: int | None
+    sender_name: str
+    origin: Origin
+    sent_at: datetime
+    text: str
+    caption: str
+    reply_to: str | None
+    mentions_owner: bool
+    deleted: bool
+
+    @property
+    def by_owner(self) -> bool:
+        return self.sender_id is None
+
+    @property
+    def words(self) -> str:
+        """Text and the words of attachments."""
+        return f"{self.text} {self.caption}".strip()
+
+
+async def store_message(
+    connection: Connection, owner_id: OwnerId, message: NewMessage
+) -> tuple[MessageId, bool]:
+    """The message's id, and whether it is new. One that is already there keeps its words.
+
+    A send of ours that was first seen as an echo gets its true origin: Locum's words never stay
+    `typed`.
+    """
+    cursor = await connection.execute(
+        """
+        INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id, sender_name, origin,
+                              sent_at, text, caption, reply_to, automatic, mentions_owner, audience_id, source_id,
+                              language)
+        SELECT %(owner)s, c.id, %(thread)s, %(platform_id)s, %(sender)s, %(name)s, %(origin)s, %(sent_at)s,
+               %(text)s, %(caption)s, %(reply_to)s, %(automatic)s, %(mentions)s, %(audience)s, %(source)s, c.language
+        FROM chats c WHERE c.owner_id = %(owner)s AND c.id = %(chat)s
+        ON CONFLICT (owner_id, chat_id, platform_message_id) DO UPDATE
+        SET origin = CASE WHEN EXCLUDED.origin IN ('accepted', 'edited', 'auto') THEN EXCLUDED.origin
+                          ELSE messages.origin END
+        RETURNING id, xmax = 0""",
+        {
+            "owner": owner_id,
+            "chat": message.chat_id,
+            "thread": message.thread_id,
+            "platform_id": message.platform_message_id,
+            "sender": message.sender_id,
+            "name": message.sender_name,
+            "origin": message.origin,
+            "sent_at": message.sent_at,
+            "text": message.text,
+            "caption": _caption(message.attachments),
+            "reply_to": message.reply_to,
+            "automatic": message.automatic,
+            "mentions": message.mentions_owner,
+            "audience": message.audience_id,
+            "source": message.source_id,
+        },
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"chat {message.chat_id} is gone")
+    message_id, new = MessageId(int(row[0])), bool(row[1])
+    if new:
+        await _store_attachments(connection, owner_id, message_id, message.attachments)
+    return message_id, new
+
+
+def _caption(attachments: Sequence[Attachment]) -> str:
+    return " ".join(part for item in attachments for part in (item.caption, item.transcript) if part)
+
+
+async def _store_attachments(
+    connection: Connection, owner_id: OwnerId, message_id: MessageId, attachments: Sequence[Attachment]
+) -> None:
+    for position, item in enumerate(attachments):
+        await connection.execute(
+            """
+            INSERT INTO attachments (owner_id, message_id, position, kind, name, caption, transcript, media_type,
+                                     size_bytes, reference)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            [
+                owner_id,
+                message_id,
+                position,
+                item.kind,
+                item.name,
+                item.caption,
+                item.transcript,
+                item.media_type,
+                item.size_bytes,
+                item.reference,
+            ],
+        )
+
+
+async def edit_message(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_id: str, text: str, at: datetime
+) -> MessageId | None:
+    """The message whose words changed just now; None when it is unknown, deleted or unchanged."""
+    cursor = await connection.execute(
+        """
+        WITH old AS (
+            SELECT id, text FROM messages
+            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = %(platform_id)s
+              AND deleted_at IS NULL AND text IS DISTINCT FROM %(text)s
+              AND (edited_at IS NULL OR edited_at <= %(at)s)
+            FOR UPDATE
+        ), kept AS (
+            INSERT INTO message_edits (owner_id, message_id, text_before, edited_at)
+            SELECT %(owner)s, old.id, old.text, %(at)s FROM old
+        )
+        UPDATE messages m SET text = %(text)s, edited_at = %(at)s FROM old
+        WHERE m.owner_id = %(owner)s AND m.id = old.id
+        RETURNING m.id""",
+        {"owner": owner_id, "chat": chat_id, "platform_id": platform_id, "text": text, "at": at},
+    )
+    row = await cursor.fetchone()
+    return MessageId(int(row[0])) if row else None
+
+
+async def delete_messages(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_ids: Sequence[str], at: datetime
+) -> list[MessageId]:
+    """The messages that are gone now: the row stays as a marker, its words and what they taught do not."""
+    cursor = await connection.execute(
+        """
+        WITH gone AS (
+            UPDATE messages SET deleted_at = %(at)s, text = '', caption = ''
+            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = ANY (%(ids)s)
+              AND deleted_at IS NULL
+            RETURNING id
+        ), edits AS (
+            DELETE FROM message_edits WHERE owner_id = %(owner)s AND message_id IN (SELECT id FROM gone)
+        ), pictures AS (
+            DELETE FROM attachments WHERE owner_id = %(owner)s AND message_id IN (SELECT id FROM gone)
+        )
+        SELECT id FROM gone""",
+        {"owner": owner_id, "chat": chat_id, "ids": list(platform_ids), "at": at},
+    )
+    return [MessageId(int(row[0])) for row in await cursor.fetchall()]
+
+
+async def store_reaction(
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_id: ChatId,
+    platform_id: str,
+    sender_id: int | None,
+    emoji: str,
+    *,
+    added: bool,
+    at: datetime,
+) -> None:
+    """Put a reaction on a known message, or take it off; an unknown message is left alone."""
+    if added:
+        await connection.execute(
+            """
+            INSERT INTO reactions (owner_id, message_id, sender_id, emoji, reacted_at)
+            SELECT owner_id, id, %s, %s, %s FROM messages
+            WHERE owner_id = %s AND chat_id = %s AND platform_message_id = %s
+            ON CONFLICT DO NOTHING""",
+            [sender_id, emoji, at, owner_id, chat_id, platform_id],
+        )
+        return
+    await connection.execute(
+        """
+        DELETE FROM reactions r USING messages m
+        WHERE m.owner_id = %s AND m.chat_id = %s AND m.platform_message_id = %s
+          AND r.owner_id = m.owner_id AND r.message_id = m.id
+          AND r.sender_id IS NOT DISTINCT FROM %s AND r.emoji = %s""",
+        [owner_id, chat_id, platform_id, sender_id, emoji],
+    )
+
+
+async def read_span(
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_id: ChatId,
+    thread_id: ThreadId | None,
+    first: int,
+    last: int,
+) -> tuple[StoredMessage, ...]:
+    """The messages of one chat or thread from `first` to `last`, both included, in order."""
+    async with connection.cursor(row_factory=class_row(StoredMessage)) as cursor:
+        await cursor.execute(
+            """
+            SELECT m.id, m.chat_id, m.thread_id, m.platform_message_id, m.sender_id, m.sender_name, m.origin,
+                   m.sent_at, m.text, m.caption, m.reply_to, m.mentions_owner, m.deleted_at IS NOT NULL AS deleted
+            FROM messages m
+            JOIN messages a ON a.owner_id = m.owner_id AND a.id = %(first)s
+            JOIN messages z ON z.owner_id = m.owner_id AND z.id = %(last)s
+            WHERE m.owner_id = %(owner)s AND m.chat_id = %(chat)s
+              AND m.thread_id IS NOT DISTINCT FROM %(thread)s
+              AND (m.sent_at, m.id) BETWEEN (a.sent_at, a.id) AND (z.sent_at, z.id)
+            ORDER BY m.sent_at, m.id""",
+            {"owner": owner_id, "chat": chat_id, "thread": thread_id, "first": first, "last": last},
+        )
+        return tuple(await cursor.fetchall())

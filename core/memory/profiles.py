@@ -1,0 +1,194 @@
+"""Profiles of contacts and the owner's biography: renderings of facts, for one reader."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+from pydantic import TypeAdapter
+
+from core.audience import Reader
+from core.ids import ContactId, FactId, MessageId, OwnerId
+from core.storage.database import Connection
+
+MOST_LINES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileLine:
+    """One thing that is known, in the third person."""
+
+    fact_id: FactId
+    statement: str
+    kind: str
+    sources: tuple[MessageId, ...]
+    confidence: float
+    hearsay: bool
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How one side writes; numbers are means over that side's messages."""
+
+    messages: int = 0
+    language: str = ""
+    """ISO 639-1; empty when it cannot be told."""
+    mean_words: float = 0.0
+    messages_per_burst: float = 0.0
+    emoji_per_message: float = 0.0
+    lowercase_share: float = 0.0
+    """Share of messages that have letters, and none of them a capital."""
+    formality: float = 0.0
+    """Between 0 (lower case, emoji, slang, no punctuation) and 1."""
+    greeting: str = ""
+    """How a session is mostly opened; empty when mostly without a greeting."""
+    reply_latency_seconds: float | None = None
+    """Median, within a session; None when this side never replied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What is known about a contact (or, with `contact_id` None, about the owner)."""
+
+    contact_id: ContactId | None
+    name: str
+    lines: tuple[ProfileLine, ...]
+    style: Style
+    """How the owner writes to this contact; for the biography, to everyone."""
+    their_style: Style | None
+    """How the contact writes to the owner; None for the biography."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStyles:
+    """What `profiles.style` holds."""
+
+    owner: Style = Style()
+    contact: Style | None = None
+
+
+STYLES: TypeAdapter[StoredStyles] = TypeAdapter(StoredStyles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFact:
+    """A fact as the SQL function shows it to one reader."""
+
+    fact_id: FactId
+    subject_kind: str
+    contact_id: ContactId | None
+    subject: str
+    kind: str
+    slot: str
+    statement: str
+    confidence: float
+    hearsay: bool
+    pinned: bool
+    valid_from: datetime
+    valid_to: datetime | None
+    """None: until further notice."""
+    source_ids: list[MessageId]
+
+
+async def known_facts(
+    connection: Connection,
+    *,
+    owner_id: OwnerId,
+    reader: Reader,
+    subject_kind: str | None = None,
+    contact_id: ContactId | None = None,
+    as_of: datetime | None = None,
+    limit: int = MOST_LINES,
+) -> list[KnownFact]:
+    """What this reader may learn, best first. Hidden facts are left out, for every reader."""
+    async with connection.cursor(row_factory=class_row(KnownFact)) as cursor:
+        await cursor.execute(
+            """
+            SELECT fact_id, subject_kind, contact_id, subject, kind, slot, statement, confidence, hearsay,
+                   pinned, valid_from, nullif(valid_to, 'infinity') AS valid_to, source_ids
+            FROM known_facts(%s, %s, %s, %s, %s, %s, %s)""",
+            [owner_id, reader.kind, reader.id, contact_id, subject_kind, as_of, limit],
+        )
+        return await cursor.fetchall()
+
+
+async def read_profile(
+    connection: Connection,
+    *,
+    owner_id: OwnerId,
+    reader: Reader,
+    contact_id: ContactId | None,
+    as_of: datetime | None = None,
+) -> Profile | None:
+    """The contact's profile (`contact_id` None: the owner's biography), as this reader may know it.
+
+    None when there is nothing to tell, or nobody of that id.
+    """
+    name = await _name(connection, owner_id, contact_id)
+    if name is None:
+        return None
+    facts = await known_facts(
+        connection,
+        owner_id=owner_id,
+        reader=reader,
+        subject_kind="owner" if contact_id is None else "contact",
+        contact_id=contact_id,
+        as_of=as_of,
+    )
+    styles = await _latest_styles(connection, owner_id, contact_id)
+    if not facts and styles is None:
+        return None
+    return Profile(
+        contact_id=contact_id,
+        name=name,
+        lines=tuple(_line(fact) for fact in facts),
+        style=styles.owner if styles else Style(),
+        their_style=styles.contact if styles else None,
+    )
+
+
+def render_lines(profile: Profile, *, most: int = 12) -> str:
+    """The profile as a block of a prompt: one statement a line, hearsay said to be hearsay."""
+    return "\n".join(
+        f"- {line.statement}{' (hearsay)' if line.hearsay else ''}" for line in profile.lines[:most]
+    )
+
+
+def _line(fact: KnownFact) -> ProfileLine:
+    return ProfileLine(
+        fact_id=fact.fact_id,
+        statement=fact.statement,
+        kind=fact.kind,
+        sources=tuple(fact.source_ids),
+        confidence=fact.confidence,
+        hearsay=fact.hearsay,
+        pinned=fact.pinned,
+    )
+
+
+async def _name(connection: Connection, owner_id: OwnerId, contact_id: ContactId | None) -> str | None:
+    cursor = await connection.execute(
+        """
+        SELECT display_name FROM contacts WHERE owner_id = %(owner)s AND id = %(contact)s
+        UNION ALL
+        SELECT coalesce(nullif(display_name, ''), handle) FROM owners
+        WHERE id = %(owner)s AND %(contact)s::bigint IS NULL""",
+        {"owner": owner_id, "contact": contact_id},
+    )
+    row = await cursor.fetchone()
+    return str(row[0]) if row else None
+
+
+async def _latest_styles(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId | None
+) -> StoredStyles | None:
+    cursor = await connection.execute(
+        """
+        SELECT p.style FROM profiles p
+        LEFT JOIN contacts c ON c.owner_id = p.owner_id AND c.id = p.contact_id
+        WHERE p.owner_id = %s AND p.contact_id IS NOT DISTINCT FROM %s AND c.opted_out_at IS NULL
+        ORDER BY p.version DESC LIMIT 1""",
+        [owner_id, contact_id],
+    )
+    row = await cursor.fetchone()
+    return STYLES.validate_python(row[0]) if row else None

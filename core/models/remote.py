@@ -1,0 +1,250 @@
+"""Any OpenAI-compatible server, over HTTP."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+import httpx
+import stamina
+from pydantic import BaseModel, ValidationError
+
+from core.errors import BadInput, ModelError, ModelUnavailable, Unsupported
+from core.models.completions import parse_completions
+from core.models.faces import ChatTurn, Sample, Sampling
+from core.models.turns import messages
+
+CONTEXT_TOKENS = 8192
+"""Taken where a server does not tell its own."""
+BYTES_PER_TOKEN = 3
+TOKENS_PER_TURN = 8
+ATTEMPTS = 4
+LONGEST_WAIT = 20.0
+INTRODUCTION_SECONDS = 30.0
+REFUSED = frozenset({400, 422})
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class RemoteGenerator:
+    """A `Generator` on a server; `setting` (as LOCUM_MODEL) is named in what it says to people.
+
+    `repeat_penalty` is left to the server: the API has no such field.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, *, model: str, setting: str, seconds: float) -> None:
+        self._client = client
+        self._model = model
+        self._setting = setting
+        self._seconds = seconds
+        self._context = CONTEXT_TOKENS
+        self._plain = False
+
+    @classmethod
+    async def open(
+        cls, url: str, *, model: str, key: str, setting: str, seconds: float = 120.0, connect: float = 5.0
+    ) -> Self:
+        """A server that answers; `ModelUnavailable` where none does, or where the key is refused."""
+        client = httpx.AsyncClient(
+            base_url=api_address(url),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(seconds, connect=connect),
+        )
+        generator = cls(client, model=model, setting=setting, seconds=seconds)
+        try:
+            await generator._introduce()
+        except BaseException:
+            await client.aclose()
+            raise
+        return generator
+
+    @property
+    def name(self) -> str:
+        return f"{self._model}@{self._client.base_url.host}"
+
+    @property
+    def context_tokens(self) -> int:
+        return self._context
+
+    async def chat(
+        self,
+        turns: Sequence[ChatTurn],
+        *,
+        samples: int = 1,
+        sampling: Sampling | None = None,
+        adapter: str | None = None,
+    ) -> tuple[Sample, ...]:
+        if adapter is not None:
+            raise Unsupported(f"{self.name} serves no adapters: unset {self._setting}_URL to use one.")
+        wanted = sampling or Sampling()
+        async with self._deadline(self._seconds):
+            if not self._plain:
+                with suppress(_Refused):  # perhaps for a field beyond the plainest request
+                    return await self._together(turns, samples, wanted)
+            drawn = await self._one_by_one(turns, samples, wanted)
+            self._plain = True
+            return drawn
+
+    async def count_tokens(self, turns: Sequence[ChatTurn]) -> int:
+        """An estimate on the high side: the API does not tell how a prompt is cut into tokens."""
+        return sum(math.ceil(len(turn.text.encode()) / BYTES_PER_TOKEN) + TOKENS_PER_TURN for turn in turns)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _together(
+        self, turns: Sequence[ChatTurn], samples: int, sampling: Sampling
+    ) -> tuple[Sample, ...]:
+        """One request for all samples; what a server that ignores `n` leaves out is asked for singly."""
+        full = {**self._request(turns, sampling), "logprobs": True, "n": samples}
+        if sampling.seed is not None:
+            full["seed"] = sampling.seed
+        first = parse_completions(await self._post("chat/completions", full), samples)
+        if len(first) == samples:
+            return first
+        self._plain = True
+        return first + await self._one_by_one(turns, samples - len(first), sampling)
+
+    async def _one_by_one(
+        self, turns: Sequence[ChatTurn], samples: int, sampling: Sampling
+    ) -> tuple[Sample, ...]:
+        """Requests of the fields that every server knows, side by side."""
+        request = self._request(turns, sampling)
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._post("chat/completions", request)) for _ in range(samples)]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return tuple(parse_completions(task.result(), 1)[0] for task in asked)
+
+    def _request(self, turns: Sequence[ChatTurn], sampling: Sampling) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self._model,
+            "messages": messages(turns),
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        return {**request, "stop": list(sampling.stop)} if sampling.stop else request
+
+    async def _introduce(self) -> None:
+        """Ask which models there are: proves the address and the key, and may tell the context."""
+        told: Any = None
+        async with self._deadline(min(self._seconds, INTRODUCTION_SECONDS)):
+            with suppress(_Refused):  # a server without that page
+                told = await self._send("GET", "models", None)
+        for model in _models(told):
+            if self._model in {"", model.id}:
+                self._model = model.id
+                self._context = model.context() or self._context
+                return
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        # A context block, since stamina's log of a retried call would show its arguments.
+        async for attempt in stamina.retry_context(
+            on=_worth_another_try, attempts=ATTEMPTS, timeout=self._seconds, wait_initial=0.2, wait_max=5.0
+        ):
+            with attempt:
+                return await self._send("POST", path, body)
+        raise ModelUnavailable(f"{self.name} did not answer.")
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.TimeoutException:
+            raise ModelUnavailable(self._sentence("did not answer in time")) from None
+        except httpx.HTTPError as error:
+            raise _Unreached(self._sentence(f"cannot be reached ({type(error).__name__})")) from None
+        return self._read(response)
+
+    def _read(self, response: httpx.Response) -> Any:
+        status = response.status_code
+        if response.is_success:
+            try:
+                return response.json()
+            except ValueError:
+                raise ModelError(self._sentence("answered something that is not JSON")) from None
+        if status in BUSY:
+            raise _Unreached(
+                self._sentence(f"is busy or failing (HTTP {status})"), wait=_retry_after(response)
+            )
+        if status in {401, 403}:
+            raise ModelUnavailable(
+                self._sentence(f"refused the key (HTTP {status}): check {self._setting}_KEY")
+            )
+        if status in REFUSED and "context" in response.text.lower():
+            raise BadInput(self._sentence("finds the prompt longer than its context"))
+        raise _Refused(
+            self._sentence(f"refused the request (HTTP {status}): is {self._setting}_NAME one of its models?")
+        )
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            raise ModelUnavailable(self._sentence("did not answer in time")) from None
+
+    def _sentence(self, what: str) -> str:
+        address = self._client.base_url
+        shown = f"{address.scheme}://{address.netloc.decode()}{address.path}"
+        return f"The model server at {shown} ({self._setting}_URL) {what}."
+
+
+class _Unreached(ModelUnavailable):
+    """Another try may do; `wait` is how many seconds the server asked for."""
+
+    def __init__(self, sentence: str, wait: float | None = None) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class _Refused(ModelUnavailable):
+    """The server understood and will not: a field or a model is not to its liking."""
+
+
+class _Model(BaseModel):
+    """One line of a server's list; vLLM and llama.cpp tell the context, each in its own place."""
+
+    id: str
+    max_model_len: int | None = None
+    meta: dict[str, Any] | None = None
+
+    def context(self) -> int | None:
+        told = self.max_model_len or (self.meta or {}).get("n_ctx")
+        return told if isinstance(told, int) and told > 0 else None
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
+def _models(told: Any) -> list[_Model]:
+    try:
+        return _Models.model_validate(told).data
+    except ValidationError:
+        return []  # not every server keeps a list, and chat needs none
+
+
+def _worth_another_try(error: Exception) -> bool | float:
+    if not isinstance(error, _Unreached):
+        return False
+    return True if error.wait is None else min(error.wait, LONGEST_WAIT)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    told = response.headers.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
+
+
+def api_address(url: str) -> str:
+    """The address that paths like `chat/completions` are appended to; `/v1` where none was given."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
+        raise BadInput("A model server's URL looks like http://127.0.0.1:8000/v1, without name or password.")
+    path = parsed.path.rstrip("/").removesuffix("/chat/completions")
+    return str(parsed.copy_with(path=f"{path or '/v1'}/", query=None, fragment=None))

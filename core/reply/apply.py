@@ -1,0 +1,343 @@
+"""Applying events: what a bot reported becomes rows, turns, takeovers and sends.
+
+Each event is applied in one transaction together with its mark in the inbox, so that a crash at any
+line applies it once. Nothing here waits for a model or a network.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.events import (
+    AccessChanged,
+    Author,
+    ChatRef,
+    DraftAction,
+    Event,
+    Gap,
+    MessageEdited,
+    MessageNew,
+    MessagesDeleted,
+    Reaction,
+    SuggestAsked,
+)
+from core.ids import ChatId, MessageId, SourceId, ThreadId
+from core.memory.messages import (
+    NewMessage,
+    delete_messages,
+    edit_message,
+    store_message,
+    store_reaction,
+)
+from core.memory.people import (
+    Chat,
+    ensure_chat,
+    ensure_contact_account,
+    ensure_source,
+    ensure_thread,
+    note_sender,
+    realm,
+)
+from core.policy import take_over
+from core.reply.learn import label_overtaken, resembled_draft, write_label
+from core.reply.outbox import is_our_echo
+from core.reply.press import press
+from core.reply.situation import Account
+from core.reply.turns import end_turns, open_turn, owner_spoke_after, resettle_turns_of
+from core.storage.database import Connection
+from core.vocabulary import Origin, SourceKind, TurnState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long a burst settles, how long a takeover lasts, how long a card can be answered."""
+
+    settle: timedelta
+    takeover: timedelta
+    card: timedelta
+
+
+async def apply_event(
+    connection: Connection, account: Account, event: Event, now: datetime, timing: Timing
+) -> None:
+    """Bring one event into effect. Applying it again changes nothing."""
+    match event:
+        case MessageNew():
+            await _message(connection, account, event, now, timing)
+        case MessageEdited():
+            await _edited(connection, account, event, now, timing)
+        case MessagesDeleted():
+            await _deleted(connection, account, event, now, timing)
+        case Reaction():
+            await _reaction(connection, account, event)
+        case SuggestAsked():
+            await _asked(connection, account, event, now)
+        case DraftAction():
+            await press(connection, account, event, now, timing.card)
+        case AccessChanged():
+            await _access(connection, account, event)
+        case Gap():
+            await _gap(connection, account, event)
+
+
+# ─── Messages ────────────────────────────────────────────────────────────────────────────────
+
+
+async def _message(
+    connection: Connection, account: Account, event: MessageNew, now: datetime, timing: Timing
+) -> None:
+    chat, sender_id = await _chat_and_sender(connection, account, event)
+    thread_id = await _thread(connection, account, chat, event.chat)
+    origin = await _origin(connection, account, chat.id, event)
+    resembled = (
+        await resembled_draft(connection, account.owner_id, chat.id, event.text)
+        if origin is Origin.TYPED
+        else None
+    )
+    message_id, new = await store_message(
+        connection,
+        account.owner_id,
+        NewMessage(
+            chat_id=chat.id,
+            thread_id=thread_id,
+            platform_message_id=event.message_id,
+            sender_id=sender_id,
+            sender_name=event.sender.name if sender_id is not None else account.owner_name,
+            origin=resembled.origin if resembled else origin,
+            sent_at=event.at,
+            text=event.text,
+            reply_to=event.reply_to,
+            automatic=event.automatic,
+            mentions_owner=event.mentions_owner,
+            audience_id=chat.audience_id,
+            source_id=await _source(connection, account),
+            attachments=event.attachments,
+        ),
+    )
+    if not new or event.backfilled or event.automatic:
+        return
+    if resembled is not None:
+        await write_label(
+            connection,
+            account.owner_id,
+            resembled.draft_id,
+            resembled.outcome,
+            final_text=event.text,
+            message_id=message_id,
+        )
+    if origin is Origin.TYPED:
+        await _owner_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
+    elif origin is Origin.CONTACT:
+        await _contact_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
+
+
+async def _chat_and_sender(
+    connection: Connection, account: Account, event: MessageNew
+) -> tuple[Chat, int | None]:
+    """The chat as the event tells it, and the sender's contact account; None for the owner's side."""
+    owner_id = account.owner_id
+    chat = await ensure_chat(
+        connection,
+        owner_id,
+        account.id,
+        event.chat.chat,
+        event.chat_kind,
+        event.chat_title,
+        event.members,
+        at=event.at,
+    )
+    if event.author not in (Author.CONTACT, Author.BOT):
+        return chat, None
+    contact_id, sender_id = await ensure_contact_account(
+        connection, owner_id, account.platform, realm(account.platform, account.name), event.sender
+    )
+    return await note_sender(connection, owner_id, chat, contact_id, event.at), sender_id
+
+
+async def _thread(connection: Connection, account: Account, chat: Chat, ref: ChatRef) -> ThreadId | None:
+    if ref.thread is None:
+        return None
+    return await ensure_thread(connection, account.owner_id, chat, ref.thread)
+
+
+async def _source(connection: Connection, account: Account) -> SourceId:
+    kind = SourceKind.CONSOLE if account.platform == "console" else SourceKind.API
+    return await ensure_source(
+        connection,
+        account.owner_id,
+        kind,
+        account.platform,
+        account.name,
+        may_profile=account.platform != "discord",
+    )
+
+
+async def _origin(connection: Connection, account: Account, chat_id: ChatId, event: MessageNew) -> Origin:
+    """Whose words these are. The echo of a send of ours is ours, whoever the platform says wrote it."""
+    if event.author is Author.CONTACT:
+        return Origin.CONTACT
+    if event.author is Author.BOT:
+        return Origin.BOT
+    echo = await is_our_echo(connection, account.owner_id, chat_id, event.message_id, event.text)
+    if echo is not None:
+        return echo
+    if event.author is Author.OWNER and not event.automatic:
+        return Origin.TYPED
+    return Origin.AUTO
+
+
+async def _owner_spoke(
+    connection: Connection,
+    account: Account,
+    chat_id: ChatId,
+    thread_id: ThreadId | None,
+    event: MessageNew,
+    message_id: MessageId,
+    now: datetime,
+    timing: Timing,
+) -> None:
+    """The owner answered in person: drafts are overtaken, queued sends cancelled, auto stands back."""
+    owner_id = account.owner_id
+    if now - event.at < timing.takeover:
+        await take_over(connection, owner_id, chat_id, event.at + timing.takeover)
+    await label_overtaken(connection, owner_id, chat_id, thread_id, event.text, message_id)
+    await end_turns(connection, owner_id, chat_id, thread_id, TurnState.ANSWERED, "overtaken")
+
+
+async def _contact_spoke(
+    connection: Connection,
+    account: Account,
+    chat_id: ChatId,
+    thread_id: ThreadId | None,
+    event: MessageNew,
+    message_id: MessageId,
+    now: datetime,
+    timing: Timing,
+) -> None:
+    """A contact's line opens a turn or grows the open one; a line that came late and was answered does not."""
+    if await owner_spoke_after(connection, account.owner_id, chat_id, thread_id, event.at):
+        return
+    await open_turn(connection, account.owner_id, chat_id, thread_id, message_id, now + timing.settle)
+
+
+# ─── Edits, deletions, reactions ─────────────────────────────────────────────────────────────
+
+
+async def _known_chat(connection: Connection, account: Account, ref: ChatRef) -> ChatId | None:
+    cursor = await connection.execute(
+        "SELECT id FROM chats WHERE owner_id = %s AND account_id = %s AND platform_chat_id = %s",
+        [account.owner_id, account.id, ref.chat],
+    )
+    row = await cursor.fetchone()
+    return ChatId(int(row[0])) if row else None
+
+
+async def _edited(
+    connection: Connection, account: Account, event: MessageEdited, now: datetime, timing: Timing
+) -> None:
+    chat_id = await _known_chat(connection, account, event.chat)
+    if chat_id is None:
+        return
+    message_id = await edit_message(
+        connection, account.owner_id, chat_id, event.message_id, event.text, event.at
+    )
+    if message_id is not None:
+        await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
+
+
+async def _deleted(
+    connection: Connection, account: Account, event: MessagesDeleted, now: datetime, timing: Timing
+) -> None:
+    chat_id = await _known_chat(connection, account, event.chat)
+    if chat_id is None:
+        return
+    for message_id in await delete_messages(
+        connection, account.owner_id, chat_id, event.message_ids, event.at
+    ):
+        await _drop_evidence(connection, account, message_id)
+        await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
+
+
+async def _drop_evidence(connection: Connection, account: Account, message_id: MessageId) -> None:
+    """Drafts that still wait and rest on a deleted message are withdrawn with it."""
+    await connection.execute(
+        """
+        UPDATE drafts d SET state = 'expired', reason = 'what it rests on was deleted'
+        FROM draft_evidence e
+        WHERE e.owner_id = %s AND e.message_id = %s AND d.owner_id = e.owner_id AND d.id = e.draft_id
+          AND d.state = 'proposed'""",
+        [account.owner_id, message_id],
+    )
+
+
+async def _reaction(connection: Connection, account: Account, event: Reaction) -> None:
+    chat_id = await _known_chat(connection, account, event.chat)
+    if chat_id is None:
+        return
+    sender_id = None
+    if event.author in (Author.CONTACT, Author.BOT):
+        _, sender_id = await ensure_contact_account(
+            connection,
+            account.owner_id,
+            account.platform,
+            realm(account.platform, account.name),
+            event.sender,
+        )
+    await store_reaction(
+        connection,
+        account.owner_id,
+        chat_id,
+        event.message_id,
+        sender_id,
+        event.emoji,
+        added=event.added,
+        at=event.at,
+    )
+
+
+# ─── Asking, access, gaps ────────────────────────────────────────────────────────────────────
+
+
+async def _asked(connection: Connection, account: Account, event: SuggestAsked, now: datetime) -> None:
+    """The owner wants drafts now: for the named message, or for the contact's last one."""
+    chat_id = await _known_chat(connection, account, event.chat)
+    if chat_id is None:
+        return
+    cursor = await connection.execute(
+        """
+        SELECT id, thread_id FROM messages
+        WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND origin = 'contact' AND deleted_at IS NULL
+          AND (%(message)s::text IS NULL OR platform_message_id = %(message)s)
+        ORDER BY sent_at DESC, id DESC LIMIT 1""",
+        {"owner": account.owner_id, "chat": chat_id, "message": event.message_id},
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        await open_turn(
+            connection,
+            account.owner_id,
+            chat_id,
+            row[1],
+            MessageId(int(row[0])),
+            now,
+            asked=True,
+            ticket=event.ticket,
+        )
+
+
+async def _access(connection: Connection, account: Account, event: AccessChanged) -> None:
+    await connection.execute(
+        """
+        UPDATE chats SET can_read = %s, can_send = %s
+        WHERE owner_id = %s AND account_id = %s AND (%s = '' OR platform_chat_id = %s)""",
+        [event.can_read, event.can_send, account.owner_id, account.id, event.chat.chat, event.chat.chat],
+    )
+
+
+async def _gap(connection: Connection, account: Account, event: Gap) -> None:
+    await connection.execute(
+        """
+        INSERT INTO audit (owner_id, actor, action, subject)
+        VALUES (%s, 'bot', 'gap.seen', jsonb_build_object('platform', %s::text, 'account', %s::text,
+                                                          'since', %s::timestamptz))""",
+        [account.owner_id, account.platform, account.name, event.since],
+    )

@@ -1,0 +1,274 @@
+"""Slates as rows, and cards as the owner is shown them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.bot import Card, CardDraft, Evidence
+from core.events import ChatRef
+from core.ids import AccountId, DraftId, MessageId, OwnerId, TurnId
+from core.reply.compose import Candidate
+from core.reply.gate import Slate
+from core.reply.turns import Turn
+from core.storage.database import Connection
+from core.vocabulary import DraftState, Intent, Risk
+
+
+async def write_slate(connection: Connection, owner_id: OwnerId, turn: Turn, slate: Slate) -> list[DraftId]:
+    """Ids of the drafts on the slate, in order. What was left out is kept too, with its reason."""
+    shown = [
+        await _write_draft(connection, owner_id, turn, position, candidate, DraftState.PROPOSED)
+        for position, candidate in enumerate(slate.shown)
+    ]
+    for position, candidate in enumerate(slate.left_out, start=len(shown)):
+        if candidate.text:
+            await _write_draft(connection, owner_id, turn, position, candidate, DraftState.DROPPED)
+    return shown
+
+
+async def _write_draft(
+    connection: Connection,
+    owner_id: OwnerId,
+    turn: Turn,
+    position: int,
+    candidate: Candidate,
+    state: DraftState,
+) -> DraftId:
+    cursor = await connection.execute(
+        """
+        INSERT INTO drafts (owner_id, turn_id, version, position, text, intent, origin, confidence, risks, model,
+                            adapter_id, state, reason)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+        [
+            owner_id,
+            turn.id,
+            turn.version,
+            position,
+            candidate.text,
+            candidate.intent,
+            candidate.origin,
+            candidate.confidence,
+            sorted(candidate.risks),
+            candidate.model,
+            candidate.adapter.id if candidate.adapter else None,
+            state,
+            candidate.dropped,
+        ],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError("the draft was not inserted")
+    draft_id = DraftId(int(row[0]))
+    await _write_evidence(connection, owner_id, draft_id, candidate.evidence)
+    return draft_id
+
+
+async def _write_evidence(
+    connection: Connection, owner_id: OwnerId, draft_id: DraftId, evidence: tuple[MessageId, ...]
+) -> None:
+    """The messages a draft rests on; one that was forgotten meanwhile is left out."""
+    await connection.execute(
+        """
+        INSERT INTO draft_evidence (owner_id, draft_id, message_id, position)
+        SELECT %s, %s, m.id, min(e.position) FROM unnest(%s::bigint[]) WITH ORDINALITY AS e (id, position)
+        JOIN messages m ON m.owner_id = %s AND m.id = e.id AND m.deleted_at IS NULL
+        GROUP BY m.id""",
+        [owner_id, draft_id, list(evidence), owner_id],
+    )
+
+
+async def open_card(connection: Connection, owner_id: OwnerId, turn: Turn) -> None:
+    """A card for the turn, to be shown by its bot; one of an earlier version is replaced."""
+    await connection.execute(
+        """
+        INSERT INTO cards (owner_id, turn_id, version) VALUES (%s, %s, %s)
+        ON CONFLICT (owner_id, turn_id) DO UPDATE
+        SET version = EXCLUDED.version, shown_at = NULL, closed_at = NULL, outcome = '', withdrawn_at = NULL""",
+        [owner_id, turn.id, turn.version],
+    )
+
+
+async def expire_cards(connection: Connection, owner_id: OwnerId, now: datetime, life: timedelta) -> int:
+    """How many cards were closed because nobody answered them in time; their drafts count as ignored."""
+    cursor = await connection.execute(
+        """
+        UPDATE turns t SET state = 'silent', version = t.version + 1
+        FROM cards c
+        WHERE t.owner_id = %(owner)s AND t.state = 'suggested' AND c.owner_id = t.owner_id AND c.turn_id = t.id
+          AND c.closed_at IS NULL
+          AND (SELECT max(d.created_at) FROM drafts d WHERE d.owner_id = t.owner_id AND d.turn_id = t.id) < %(before)s
+        RETURNING t.id""",
+        {"owner": owner_id, "before": now - life},
+    )
+    expired = [int(row[0]) for row in await cursor.fetchall()]
+    await connection.execute(
+        """
+        INSERT INTO labels (owner_id, draft_id, outcome)
+        SELECT owner_id, id, 'ignored' FROM drafts
+        WHERE owner_id = %s AND turn_id = ANY (%s) AND state = 'proposed' ON CONFLICT DO NOTHING""",
+        [owner_id, expired],
+    )
+    await connection.execute(
+        "UPDATE drafts SET state = 'expired' WHERE owner_id = %s AND turn_id = ANY (%s) AND state = 'proposed'",
+        [owner_id, expired],
+    )
+    await connection.execute(
+        """
+        UPDATE cards SET closed_at = now(), outcome = 'ignored'
+        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
+        [owner_id, expired],
+    )
+    return len(expired)
+
+
+# ─── What a bot has to show and to take away ─────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    turn_id: TurnId
+    outcome: str
+
+
+def card_key(owner_id: OwnerId, turn_id: TurnId) -> str:
+    return f"card-{owner_id}-{turn_id}"
+
+
+async def cards_to_show(
+    connection: Connection, owner_id: OwnerId, account_id: AccountId
+) -> list[tuple[TurnId, Card]]:
+    """Open cards of this account that were not shown in their present version."""
+    cursor = await connection.execute(
+        """
+        SELECT t.id FROM cards c
+        JOIN turns t ON t.owner_id = c.owner_id AND t.id = c.turn_id
+        JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
+        WHERE c.owner_id = %s AND h.account_id = %s AND c.closed_at IS NULL AND c.shown_at IS NULL
+        ORDER BY t.id""",
+        [owner_id, account_id],
+    )
+    turns = [TurnId(int(row[0])) for row in await cursor.fetchall()]
+    cards = [(turn_id, await read_card(connection, owner_id, turn_id)) for turn_id in turns]
+    return [(turn_id, card) for turn_id, card in cards if card is not None]
+
+
+async def mark_shown(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> None:
+    await connection.execute(
+        "UPDATE cards SET shown_at = now() WHERE owner_id = %s AND turn_id = %s AND closed_at IS NULL",
+        [owner_id, turn_id],
+    )
+
+
+async def cards_to_withdraw(
+    connection: Connection, owner_id: OwnerId, account_id: AccountId
+) -> list[Withdrawal]:
+    """Cards that were shown, are closed now, and still have their buttons."""
+    cursor = await connection.execute(
+        """
+        SELECT t.id, c.outcome FROM cards c
+        JOIN turns t ON t.owner_id = c.owner_id AND t.id = c.turn_id
+        JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
+        WHERE c.owner_id = %s AND h.account_id = %s AND c.closed_at IS NOT NULL AND c.withdrawn_at IS NULL
+        ORDER BY t.id""",
+        [owner_id, account_id],
+    )
+    return [Withdrawal(turn_id=TurnId(int(row[0])), outcome=row[1]) for row in await cursor.fetchall()]
+
+
+async def mark_withdrawn(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> None:
+    await connection.execute(
+        "UPDATE cards SET withdrawn_at = now() WHERE owner_id = %s AND turn_id = %s AND closed_at IS NOT NULL",
+        [owner_id, turn_id],
+    )
+
+
+async def read_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> Card | None:
+    """The card of a turn: the incoming lines, and each draft that stands with its evidence."""
+    cursor = await connection.execute(
+        """
+        SELECT a.platform, a.name, c.platform_chat_id, h.platform_thread_id, c.title, t.ticket, t.chat_id,
+               t.first_message_id, t.last_message_id, t.thread_id
+        FROM turns t
+        JOIN chats c ON c.owner_id = t.owner_id AND c.id = t.chat_id
+        JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+        LEFT JOIN threads h ON h.owner_id = t.owner_id AND h.id = t.thread_id
+        WHERE t.owner_id = %s AND t.id = %s""",
+        [owner_id, turn_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    return Card(
+        key=card_key(owner_id, turn_id),
+        chat=ChatRef(platform=row[0], account=row[1], chat=row[2], thread=row[3]),
+        chat_title=row[4],
+        incoming=await _incoming(connection, owner_id, turn_id),
+        drafts=await _card_drafts(connection, owner_id, turn_id),
+        ticket=row[5],
+    )
+
+
+async def _incoming(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> tuple[Evidence, ...]:
+    cursor = await connection.execute(
+        """
+        SELECT m.platform_message_id, c.title, m.sender_name, m.sent_at, m.text, m.caption
+        FROM turns t
+        JOIN messages a ON a.owner_id = t.owner_id AND a.id = t.first_message_id
+        JOIN messages z ON z.owner_id = t.owner_id AND z.id = t.last_message_id
+        JOIN messages m ON m.owner_id = t.owner_id AND m.chat_id = t.chat_id
+             AND m.thread_id IS NOT DISTINCT FROM t.thread_id
+             AND (m.sent_at, m.id) BETWEEN (a.sent_at, a.id) AND (z.sent_at, z.id)
+        JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+        WHERE t.owner_id = %s AND t.id = %s AND m.sender_id IS NOT NULL AND m.deleted_at IS NULL
+        ORDER BY m.sent_at, m.id""",
+        [owner_id, turn_id],
+    )
+    return tuple(_evidence(row) for row in await cursor.fetchall())
+
+
+async def _card_drafts(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> tuple[CardDraft, ...]:
+    cursor = await connection.execute(
+        """
+        SELECT d.id, d.text, d.intent, d.origin, d.confidence, d.risks, a.name
+        FROM drafts d LEFT JOIN adapters a ON a.owner_id = d.owner_id AND a.id = d.adapter_id
+        WHERE d.owner_id = %s AND d.turn_id = %s AND d.state = 'proposed' ORDER BY d.position""",
+        [owner_id, turn_id],
+    )
+    return tuple(
+        [
+            CardDraft(
+                draft=int(row[0]),
+                text=row[1],
+                intent=Intent(row[2]),
+                origin=row[3],
+                confidence=float(row[4]),
+                risks=tuple(Risk(risk) for risk in row[5]),
+                evidence=await read_evidence(connection, owner_id, DraftId(int(row[0]))),
+                adapter=row[6],
+            )
+            for row in await cursor.fetchall()
+        ]
+    )
+
+
+async def read_evidence(connection: Connection, owner_id: OwnerId, draft_id: DraftId) -> tuple[Evidence, ...]:
+    """The messages a draft rests on, for the owner's eyes."""
+    cursor = await connection.execute(
+        """
+        SELECT m.platform_message_id, c.title, m.sender_name, m.sent_at, m.text, m.caption
+        FROM draft_evidence e
+        JOIN messages m ON m.owner_id = e.owner_id AND m.id = e.message_id
+        JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+        WHERE e.owner_id = %s AND e.draft_id = %s AND m.deleted_at IS NULL ORDER BY e.position""",
+        [owner_id, draft_id],
+    )
+    return tuple(_evidence(row) for row in await cursor.fetchall())
+
+
+def _evidence(row: tuple[str, str, str, datetime, str, str]) -> Evidence:
+    return Evidence(
+        message_id=row[0],
+        chat_title=row[1],
+        sender=row[2],
+        sent_at=row[3],
+        text=f"{row[4]} {row[5]}".strip(),
+    )

@@ -1,0 +1,191 @@
+"""Composing: candidates for the slate, from the model, from the owner's past, and one honest deferral.
+
+Nothing is judged here; `criticise` and `gate` do that. Confidence is a rule of thumb until it is
+calibrated on labels: it orders a slate and says how much a past answer resembles the question.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.ids import AdapterId, MessageId
+from core.memory.profiles import Style
+from core.models.faces import Generator, Sampling
+from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prompt_turns
+from core.reply.recall import Recalled
+from core.reply.situation import Situation
+from core.reply.wording import checkable_details, intent_of, is_deferral, likeness, risks_of
+from core.vocabulary import DraftOrigin, Intent, Risk
+
+MODEL_SAMPLES = 4
+MOST_TOKENS = 60
+
+MODEL_CONFIDENCE = {"base": 0.3, "adapter": 0.55}
+DEFERRAL_CONFIDENCE = 0.4
+MOSTLY, OFTEN, CASUAL = 0.6, 0.25, 0.4
+"""Shares of messages from which a habit is worth naming."""
+
+HALF_LIFE_DAYS = 120.0
+"""A past answer counts half as much after this long: plans and habits change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveAdapter:
+    id: AdapterId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One possible reply. `dropped` says why it left the slate; empty while it stands."""
+
+    text: str
+    intent: Intent
+    origin: DraftOrigin
+    confidence: float
+    risks: frozenset[Risk]
+    evidence: tuple[MessageId, ...] = ()
+    model: str = ""
+    adapter: ActiveAdapter | None = None
+    dropped: str = ""
+
+
+def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
+    """What the model may see for this turn: recalled rows alone, which are inside the audience."""
+    earlier = [
+        Line(
+            speaker=said.sender_name,
+            by_owner=said.sender_id is None,
+            text=f"{said.text} {said.caption}".strip(),
+        )
+        for said in recalled.recent
+        if said.text or said.caption
+    ]
+    incoming = [
+        Line(speaker=message.sender_name, by_owner=False, text=message.words)
+        for message in situation.incoming
+    ]
+    memories = [f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:200]}" for m in recalled.memories[:4]]
+    lines = [
+        line.statement
+        for profile in (recalled.biography, recalled.profile)
+        if profile is not None
+        for line in profile.lines[:4]
+    ]
+    known = list(dict.fromkeys([*(fact.statement for fact in recalled.facts), *lines]))
+    return PromptContext(
+        owner_name=situation.account.owner_name,
+        contact_name=situation.contact_name or situation.chat_title,
+        relation="",
+        platform=situation.account.platform,
+        chat_kind=situation.chat_kind,
+        at=situation.now,
+        time_zone=situation.account.time_zone,
+        style=describe_style(recalled.profile.style) if recalled.profile is not None else "",
+        memories=tuple(known + memories),
+        lines=clip([*earlier, *incoming], PROMPT_CHARACTERS),
+    )
+
+
+def describe_style(style: Style) -> str:
+    """How the owner writes to this contact, in words that a model can follow."""
+    if not style.messages:
+        return ""
+    traits = [
+        f"about {max(round(style.mean_words), 1)} words a message",
+        "in lower case" if style.lowercase_share > MOSTLY else "",
+        "with emoji" if style.emoji_per_message > OFTEN else "hardly any emoji",
+        "casually" if style.formality < CASUAL else "",
+    ]
+    return ", ".join(trait for trait in traits if trait) + "."
+
+
+async def compose(
+    situation: Situation, recalled: Recalled, generator: Generator | None, adapter: ActiveAdapter | None
+) -> tuple[Candidate, ...]:
+    """Every candidate, best first within its origin. Without a generator: the owner's own words alone."""
+    past = past_candidates(situation, recalled)
+    drafted = await model_candidates(situation, recalled, generator, adapter) if generator else ()
+    return (*past, *drafted, deferral(recalled))
+
+
+def past_candidates(situation: Situation, recalled: Recalled) -> tuple[Candidate, ...]:
+    """How the owner answered the like before, nearest and newest first."""
+    scored = sorted(
+        ((_aged(past.likeness, past.replied_at, situation.now), past) for past in recalled.answered),
+        key=lambda pair: -pair[0],
+    )
+    return tuple(
+        Candidate(
+            text=past.reply,
+            intent=intent_of(past.reply),
+            origin=DraftOrigin.PAST_REPLY,
+            confidence=round(min(score, 0.95), 3),
+            risks=risks_of(past.reply) | _dated(past.reply, situation.text),
+            evidence=(past.asked_id, *past.reply_ids),
+        )
+        for score, past in scored
+    )
+
+
+def _aged(likeness: float, at: datetime, now: datetime) -> float:
+    days = max((now - at).total_seconds() / 86400, 0.0)
+    return likeness * (0.5 + 0.5 * 0.5 ** (days / HALF_LIFE_DAYS))
+
+
+def _dated(reply: str, asked: str) -> frozenset[Risk]:
+    """A past answer that names times, numbers or names of its own day may be wrong today."""
+    return frozenset({Risk.AMBIGUITY}) if checkable_details(reply) - checkable_details(asked) else frozenset()
+
+
+async def model_candidates(
+    situation: Situation, recalled: Recalled, generator: Generator, adapter: ActiveAdapter | None
+) -> tuple[Candidate, ...]:
+    """What the model would say, several times over."""
+    context = prompt_context(situation, recalled)
+    samples = await generator.chat(
+        prompt_turns(context),
+        samples=MODEL_SAMPLES,
+        sampling=Sampling(max_tokens=MOST_TOKENS, stop=("\n\n",)),
+        adapter=adapter.name if adapter else None,
+    )
+    evidence = tuple(memory.id for memory in recalled.memories[:4])
+    return tuple(
+        Candidate(
+            text=sample.text.strip(),
+            intent=intent_of(sample.text),
+            origin=DraftOrigin.MODEL,
+            confidence=MODEL_CONFIDENCE["adapter" if adapter else "base"],
+            risks=risks_of(sample.text),
+            evidence=evidence,
+            model=generator.name,
+            adapter=adapter,
+            dropped="" if sample.finish == "stop" else "it did not come to an end",
+        )
+        for sample in samples
+    )
+
+
+def deferral(recalled: Recalled) -> Candidate:
+    """Putting it off honestly: in words the owner has used here, else in the plainest there are."""
+    used: Sequence[tuple[str, tuple[MessageId, ...]]] = [
+        *((said.text, (said.id,)) for said in recalled.deferrals),
+        *((past.reply, past.reply_ids) for past in recalled.answered),
+    ]
+    text, evidence = next(
+        ((words, ids) for words, ids in used if is_deferral(words) and "\n" not in words),
+        ("let me check and get back to you", ()),
+    )
+    return Candidate(
+        text=text,
+        intent=Intent.DEFER,
+        origin=DraftOrigin.DEFERRAL,
+        confidence=DEFERRAL_CONFIDENCE,
+        risks=risks_of(text) - {Risk.PROMISE},
+        evidence=evidence,
+    )
+
+
+def is_copy(text: str, others: Sequence[str]) -> bool:
+    """True when the text says again what one of the others says."""
+    return any(likeness(text, other) > 0.8 for other in others)  # noqa: PLR2004 -- four letters in five

@@ -1,0 +1,300 @@
+"""The reply path, from a message that arrives to a label that is learned. Read it from top to bottom.
+
+    receive   a bot's event is written to the inbox; only then is its platform acknowledged
+    settle    events become messages and turns; a burst is waited out; what changes a turn restarts it
+    decide    policy, then whether the owner would answer at all, then what is at risk
+    recall    what may be used in this chat: its own lines, what was said before, how the owner answered
+    compose   candidates: the owner's past replies, the model's drafts, an honest deferral
+    criticise candidates that the owner would not have written are dropped, each with its reason
+    gate      at most three drafts of different intents; the decision is lowered where it must be
+    deliver   a card for the owner, or under `auto` one send through the outbox
+    learn     what the owner does with a draft becomes its label (apply.py, press.py, learn.py)
+
+Between the transactions nothing is held: a process that dies anywhere leaves rows from which another
+goes on, and what a stale worker brings back too late is thrown away.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from core.clock import Clock
+from core.errors import ModelError
+from core.events import Event
+from core.ids import AccountId, ChatId, OwnerId
+from core.models.faces import Embedder, Generator
+from core.reply.apply import Timing, apply_event
+from core.reply.cards import open_card, write_slate
+from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
+from core.reply.compose import deferral as honest_deferral
+from core.reply.criticise import criticise
+from core.reply.decide import Judgement, decide
+from core.reply.gate import Slate, auto_draft, gate
+from core.reply.inbox import Lane, count_attempt, lock_lane, mark_applied, next_event, write_event
+from core.reply.journal import Journal
+from core.reply.lanes import hold_lane, holds
+from core.reply.outbox import queue_send
+from core.reply.recall import Recalled, recall
+from core.reply.situation import Account, Situation, read_account, read_situation
+from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, start_turn
+from core.storage.database import Connection, Database
+from core.vocabulary import Decision, Origin, TurnState
+
+log = structlog.get_logger()
+
+MOST_ATTEMPTS = 5
+"""Tries at applying one event before it is set aside with its error."""
+
+UNSEND_WINDOW = timedelta(seconds=5)
+"""How long an unasked send waits in the outbox, so that the owner can still step in."""
+
+WATCH_SECONDS = 0.25
+
+
+def no_step(name: str) -> None:
+    """Nothing happens between steps, unless somebody watches."""
+    del name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyPath:
+    """Everything the path needs; `on_step` is told the name of each step as it begins."""
+
+    database: Database
+    embedder: Embedder | None
+    generator: Generator | None
+    clock: Clock
+    timing: Timing
+    worker: str
+    on_step: Callable[[str], None] = no_step
+
+    # ─── receive ─────────────────────────────────────────────────────────────────────────────
+
+    async def receive(self, account: Account, event: Event) -> bool:
+        """Whether the event is new. When this returns, it is safe and its platform may be told so."""
+        self.on_step("receive")
+        async with self.database.owner(account.owner_id) as connection:
+            return await write_event(connection, account.owner_id, account.id, event)
+
+    # ─── settle ──────────────────────────────────────────────────────────────────────────────
+
+    async def work(self, lane: Lane) -> None:
+        """Bring a lane up to date: apply what arrived, answer what is due."""
+        while await self._apply_next(lane):
+            pass
+        async with hold_lane(self.database, lane, self.worker) as epoch:
+            if epoch is not None:
+                while await self._answer_next(lane, epoch):
+                    pass
+
+    async def _apply_next(self, lane: Lane) -> bool:
+        """Apply the lane's oldest event together with its mark; False when there was none."""
+        self.on_step("settle")
+        async with self.database.owner(lane.owner_id) as connection:
+            await lock_lane(connection, lane)
+            queued = await next_event(connection, lane)
+            if queued is None:
+                return False
+            account = await read_account(connection, lane.owner_id, lane.account_id)
+            try:
+                async with connection.transaction():
+                    await apply_event(connection, account, queued.event, self.clock.now(), self.timing)
+            except Exception as error:  # noqa: BLE001 -- around one event: the lane must go on after a bad one
+                attempts = await count_attempt(connection, lane.owner_id, queued.id)
+                log.warning("event.failed", event_id=queued.id, attempts=attempts, error=type(error).__name__)
+                if attempts < MOST_ATTEMPTS:
+                    return False
+                await mark_applied(connection, lane.owner_id, queued.id, type(error).__name__)
+                return True
+            self.on_step("settled")
+            await mark_applied(connection, lane.owner_id, queued.id)
+        log.info("event.applied", kind=queued.event.kind, event_id=queued.id)
+        return True
+
+    async def _answer_next(self, lane: Lane, epoch: int) -> bool:
+        """Answer the lane's next due turn; False when nothing is due."""
+        self.on_step("start")
+        async with self.database.owner(lane.owner_id) as connection:
+            chat_id = await _chat_of(connection, lane)
+            turn = await start_turn(connection, lane.owner_id, chat_id, self.clock.now()) if chat_id else None
+        if turn is None:
+            return False
+        try:
+            async with self._while_current(lane.owner_id, turn):
+                await self._answer(lane, epoch, turn)
+        except StaleTurnError:
+            log.info("turn.superseded", turn_id=turn.id, version=turn.version)
+        return True
+
+    # ─── decide … deliver ────────────────────────────────────────────────────────────────────
+
+    async def _answer(self, lane: Lane, epoch: int, turn: Turn) -> None:
+        journal = Journal()
+        self.on_step("read")
+        async with self.database.owner(lane.owner_id) as connection:
+            account = await read_account(connection, lane.owner_id, lane.account_id)
+            situation = await read_situation(connection, account, turn, self.clock.now())
+        journal.note(
+            "settle", f"{len(situation.incoming)} messages", messages=[m.id for m in situation.incoming]
+        )
+
+        self.on_step("decide")
+        judgement = decide(situation)
+        journal.note("decide", judgement.decision, why=judgement.why, risks=sorted(judgement.risks))
+        if judgement.wait_until is not None:
+            async with self.database.owner(lane.owner_id) as connection:
+                await postpone_turn(connection, lane.owner_id, turn, judgement.wait_until)
+            return
+        if judgement.decision is Decision.SILENT:
+            await self._deliver(lane, epoch, turn, _silence(judgement), journal)
+            return
+
+        slate = await self.draft(situation, judgement, journal)
+        await self._deliver(lane, epoch, turn, slate, journal)
+
+    async def draft(self, situation: Situation, judgement: Judgement, journal: Journal) -> Slate:
+        """The slate for a situation, stored or supposed; writes nothing and sends nothing."""
+        self.on_step("recall")
+        vector, model = await self._embed(situation.text)
+        async with self.database.owner(situation.account.owner_id) as connection:
+            recalled = await recall(connection, situation, vector, model)
+            adapter = await _active_adapter(connection, situation.account.owner_id)
+        journal.note(
+            "recall",
+            f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
+            memories=[memory.id for memory in recalled.memories],
+            past=[past.asked_id for past in recalled.answered],
+            recent=len(recalled.recent),
+        )
+
+        self.on_step("compose")
+        candidates, trouble = await self._compose(situation, recalled, adapter)
+        journal.note("compose", f"{len(candidates)} candidates", trouble=trouble)
+
+        self.on_step("criticise")
+        judged = criticise(situation, recalled, prompt_context(situation, recalled), candidates)
+        dropped = [candidate.dropped for candidate in judged if candidate.dropped]
+        journal.note("criticise", f"{len(dropped)} dropped", reasons=dropped)
+
+        self.on_step("gate")
+        slate = gate(judgement, judged, trust_model=adapter is not None)
+        journal.note(
+            "gate",
+            slate.decision,
+            why=slate.why,
+            shown=[candidate.origin for candidate in slate.shown],
+            left_out=[candidate.dropped for candidate in slate.left_out],
+        )
+        return slate
+
+    async def _embed(self, text: str) -> tuple[NDArray[np.float32] | None, str]:
+        """The vector and its model's name; without one, recall goes by words alone."""
+        if self.embedder is None:
+            return None, ""
+        try:
+            vectors = await self.embedder.embed([text])
+        except ModelError as error:
+            log.warning("embedder.failed", error=type(error).__name__)
+            return None, ""
+        return vectors[0], self.embedder.name
+
+    async def _compose(
+        self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None
+    ) -> tuple[tuple[Candidate, ...], str]:
+        """Candidates; a model that fails costs its drafts, not the slate."""
+        try:
+            return await compose(situation, recalled, self.generator, adapter), ""
+        except ModelError as error:
+            log.warning("model.failed", error=type(error).__name__)
+            return (*past_candidates(situation, recalled), honest_deferral(recalled)), type(error).__name__
+
+    async def _deliver(self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal) -> None:
+        """Write the outcome in one transaction, if the turn and the lane are still ours."""
+        self.on_step("deliver")
+        owner_id = lane.owner_id
+        state = TurnState.SILENT if slate.decision is Decision.SILENT else TurnState.SUGGESTED
+        async with self.database.owner(owner_id) as connection:
+            if not await holds(connection, lane, epoch):
+                raise StaleTurnError
+            if not await finish_turn(connection, owner_id, turn, state):
+                raise StaleTurnError
+            drafts = await write_slate(connection, owner_id, turn, slate)
+            chosen = auto_draft(slate)
+            if chosen is not None:
+                await queue_send(
+                    connection,
+                    owner_id,
+                    turn,
+                    drafts[0],
+                    chosen.text,
+                    Origin.AUTO,
+                    not_before=self.clock.now() + UNSEND_WINDOW,
+                )
+            if state is TurnState.SUGGESTED:
+                await open_card(connection, owner_id, turn)
+            journal.note("deliver", "auto" if chosen else state, drafts=[int(draft) for draft in drafts])
+            await journal.write(connection, owner_id, turn)
+            self.on_step("delivered")
+        log.info("turn.finished", turn_id=turn.id, decision=slate.decision, drafts=len(drafts))
+
+    @asynccontextmanager
+    async def _while_current(self, owner_id: OwnerId, turn: Turn) -> AsyncGenerator[None]:
+        """Run the body until something newer changes the turn; then stop it, whatever it waits for."""
+        body = asyncio.current_task()
+        stale = False
+
+        async def watch() -> None:
+            nonlocal stale
+            while True:
+                await asyncio.sleep(WATCH_SECONDS)
+                async with self.database.owner(owner_id) as connection:
+                    if not await is_current(connection, owner_id, turn) and not finished and body is not None:
+                        stale = True
+                        body.cancel()
+                        return
+
+        finished = False
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not stale:
+                raise
+            if body is not None:
+                body.uncancel()
+            raise StaleTurnError from None
+        finally:
+            finished = True
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+
+class StaleTurnError(Exception):
+    """Something newer has changed the turn; what this worker has is void."""
+
+
+def _silence(judgement: Judgement) -> Slate:
+    return Slate(decision=Decision.SILENT, why=judgement.why, shown=(), left_out=())
+
+
+async def _chat_of(connection: Connection, lane: Lane) -> ChatId | None:
+    cursor = await connection.execute(
+        "SELECT id FROM chats WHERE owner_id = %s AND account_id = %s AND platform_chat_id = %s",
+        [lane.owner_id, AccountId(lane.account_id), lane.chat],
+    )
+    row = await cursor.fetchone()
+    return ChatId(int(row[0])) if row else None
+
+
+async def _active_adapter(connection: Connection, owner_id: OwnerId) -> ActiveAdapter | None:
+    cursor = await connection.execute(
+        "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
+    )
+    row = await cursor.fetchone()
+    return ActiveAdapter(id=row[0], name=row[1]) if row else None

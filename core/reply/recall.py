@@ -1,0 +1,176 @@
+"""Recalling: everything that may be used in this chat, and nothing else.
+
+A few SQL functions are the only road from stored text to a prompt or a draft; each takes the owner
+and the reader, and the reader here is always the chat itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.audience import Reader
+from core.ids import MessageId
+from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
+from core.memory.search import Spoken, past_replies, read_messages, recent_turns, search_memory
+from core.reply.situation import Situation
+from core.reply.wording import is_deferral
+from core.storage.database import Connection
+from core.vocabulary import Origin
+
+RECENT = 12
+"""Lines of the chat itself that come along."""
+
+FOUND = 8
+FACTS = 6
+PAST_REPLIES = 12
+DEFERRALS = 24
+
+DEFERRAL_WORDS = "let me check and get back to you, will let you know later, not sure yet, have to check"
+
+MOST_SCORE = 1.5
+"""What `past_replies` gives the very same question: 1 for the vector and 0.5 for the words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Something like the incoming turn, and what the owner typed to it. `likeness` is 0 to 1."""
+
+    asked_id: MessageId
+    reply_ids: tuple[MessageId, ...]
+    reply: str
+    likeness: float
+    replied_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """What was found for one turn, already inside the chat's audience."""
+
+    recent: tuple[Spoken, ...]
+    memories: tuple[Spoken, ...]
+    facts: tuple[KnownFact, ...]
+    answered: tuple[Answered, ...]
+    deferrals: tuple[Spoken, ...]
+    """Lines in which the owner put something off."""
+    profile: Profile | None
+    biography: Profile | None
+
+
+async def recall(
+    connection: Connection, situation: Situation, vector: NDArray[np.float32] | None, model: str
+) -> Recalled:
+    """Recent lines, what was said about it before, how the owner answered the like, and who is who."""
+    owner_id = situation.account.owner_id
+    reader = Reader.chat(situation.chat_id)
+    found, facts = await _found(connection, situation, reader, vector, model)
+    return Recalled(
+        recent=tuple(
+            await recent_turns(
+                connection,
+                owner_id=owner_id,
+                chat_id=situation.chat_id,
+                thread_id=situation.thread_id,
+                until=situation.since,
+                limit=RECENT,
+            )
+        ),
+        memories=found,
+        facts=facts,
+        answered=await _answered(connection, situation, reader, vector, model),
+        deferrals=await _deferrals(connection, situation, reader, model),
+        profile=await read_profile(
+            connection, owner_id=owner_id, reader=reader, contact_id=situation.contact_id
+        )
+        if situation.contact_id is not None
+        else None,
+        biography=await read_profile(connection, owner_id=owner_id, reader=reader, contact_id=None),
+    )
+
+
+async def _found(
+    connection: Connection,
+    situation: Situation,
+    reader: Reader,
+    vector: NDArray[np.float32] | None,
+    model: str,
+) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...]]:
+    """Messages and facts about what is asked; messages best first."""
+    owner_id = situation.account.owner_id
+    hits = await search_memory(
+        connection,
+        owner_id=owner_id,
+        reader=reader,
+        query=situation.text,
+        vector=vector,
+        model=model,
+        limit=FOUND,
+        facts=FACTS,
+        until=situation.since,
+        drafting=True,
+    )
+    order = {hit.id: place for place, hit in enumerate(hits) if hit.kind == "message"}
+    messages = await read_messages(connection, owner_id=owner_id, reader=reader, ids=list(order))
+    wanted = {hit.id for hit in hits if hit.kind == "fact"}
+    facts = await known_facts(connection, owner_id=owner_id, reader=reader, limit=200) if wanted else []
+    return (
+        tuple(sorted(messages, key=lambda said: order[said.id])),
+        tuple(fact for fact in facts if fact.fact_id in wanted),
+    )
+
+
+async def _answered(
+    connection: Connection,
+    situation: Situation,
+    reader: Reader,
+    vector: NDArray[np.float32] | None,
+    model: str,
+) -> tuple[Answered, ...]:
+    owner_id = situation.account.owner_id
+    found = await past_replies(
+        connection,
+        owner_id=owner_id,
+        reader=reader,
+        query=situation.text,
+        vector=vector,
+        model=model,
+        until=situation.since,
+        limit=PAST_REPLIES,
+    )
+    asked = [past.asked_id for past in found]
+    times = {
+        said.id: said.sent_at
+        for said in await read_messages(connection, owner_id=owner_id, reader=reader, ids=asked)
+    }
+    return tuple(
+        Answered(
+            asked_id=past.asked_id,
+            reply_ids=tuple(past.reply_ids),
+            reply=past.reply,
+            likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),
+            replied_at=times[past.asked_id],
+        )
+        for past in found
+        if past.asked_id in times
+    )
+
+
+async def _deferrals(
+    connection: Connection, situation: Situation, reader: Reader, model: str
+) -> tuple[Spoken, ...]:
+    """How the owner puts things off before these people, newest first."""
+    owner_id = situation.account.owner_id
+    hits = await search_memory(
+        connection,
+        owner_id=owner_id,
+        reader=reader,
+        query=DEFERRAL_WORDS,
+        vector=None,
+        model=model,
+        limit=DEFERRALS,
+        until=situation.since,
+        drafting=True,
+    )
+    said = await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in hits])
+    return tuple(line for line in reversed(said) if line.origin == Origin.TYPED and is_deferral(line.text))

@@ -1,0 +1,211 @@
+"""The reply path end to end, with the owner's own past replies and no model."""
+
+from datetime import timedelta
+
+from core.events import DraftVerb, Person
+from core.policy import pause, set_kill_switch, set_mode
+from core.vocabulary import ChatKind, Mode
+from tests.core.reply.world import World
+
+LUNCH = ("do you want to grab lunch tomorrow?", "yes! the noodle place?")
+
+
+async def test_a_question_becomes_a_card_with_the_owners_past_reply_and_its_evidence(world: World) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    draft = world.card.drafts[0]
+    assert draft.text == LUNCH[1]
+    assert draft.origin == "past_reply"
+    assert {evidence.text for evidence in draft.evidence} == set(LUNCH)
+    assert world.bot.sent == []
+
+
+async def test_a_burst_is_settled_into_one_card(world: World) -> None:
+    for text in ("hey", "are you around?", "need your advice on something"):
+        world.bot.say("ines", "ines", text)
+        await world.pump(seconds=2)
+    assert world.bot.cards == {}
+    await world.pump(seconds=5)
+    assert [line.text for line in world.card.incoming] == [
+        "hey",
+        "are you around?",
+        "need your advice on something",
+    ]
+
+
+async def test_an_acknowledgement_stays_without_a_card(world: World) -> None:
+    for text in ("ok", "haha 😂", "thanks!", "👍"):
+        world.bot.say("ines", "ines", text)
+        await world.pump(seconds=5)
+    assert world.bot.cards == {}
+    assert await world.rows("SELECT DISTINCT state FROM turns") == [("silent",)]
+
+
+async def test_group_chatter_is_silent_and_a_mention_is_not(world: World) -> None:
+    kim = Person(id="kim", name="Kim")
+    world.bot.say("team", kim, "who broke the build?", chat_kind=ChatKind.GROUP, members=(kim,))
+    await world.pump(seconds=5)
+    assert world.bot.cards == {}
+    world.bot.say("team", kim, "Mara, did you see it?", chat_kind=ChatKind.GROUP, members=(kim,))
+    await world.pump(seconds=5)
+    assert len(world.bot.cards) == 1
+
+
+async def test_send_posts_the_draft_once_and_it_is_not_the_owners_voice(world: World) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    draft = world.card.drafts[0].draft
+    world.bot.press(draft, DraftVerb.SEND)
+    world.bot.press(draft, DraftVerb.SEND)
+    await world.pump()
+    assert [posted.text for posted in world.bot.sent] == [LUNCH[1]]
+    assert world.bot.cards == {}
+    assert await world.rows("SELECT outcome, final_text FROM labels") == [("sent", LUNCH[1])]
+    assert await world.rows("SELECT origin FROM messages ORDER BY id DESC LIMIT 1") == [("accepted",)]
+
+
+async def test_an_edit_sends_the_owners_wording_and_labels_both(world: World) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.EDIT, "yes, but at one")
+    await world.pump()
+    assert [posted.text for posted in world.bot.sent] == ["yes, but at one"]
+    assert await world.rows("SELECT outcome, final_text FROM labels") == [("edited", "yes, but at one")]
+    assert await world.rows("SELECT origin FROM messages ORDER BY id DESC LIMIT 1") == [("edited",)]
+
+
+async def test_a_discarded_card_sends_nothing_and_labels_its_drafts(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming?")
+    await world.pump(seconds=5)
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.DISCARD)
+    await world.pump()
+    assert (world.bot.sent, world.bot.cards) == ([], {})
+    assert await world.rows("SELECT DISTINCT outcome FROM labels") == [("discarded",)]
+
+
+async def test_the_owner_typing_overtakes_the_card(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming tonight?")
+    await world.pump(seconds=5)
+    draft = world.card.drafts[0].draft
+    world.clock.move(seconds=30)
+    world.bot.owner_types("ines", "already on my way, save me a seat")
+    await world.pump()
+    world.bot.press(draft, DraftVerb.SEND)
+    await world.pump()
+    assert (world.bot.sent, world.bot.cards) == ([], {})
+    assert await world.rows("SELECT DISTINCT outcome FROM labels") == [("overtaken",)]
+    assert await world.rows("SELECT origin FROM messages ORDER BY id DESC LIMIT 1") == [("typed",)]
+
+
+async def test_a_draft_copied_by_hand_does_not_count_as_typed(world: World) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    world.clock.move(seconds=9)
+    world.bot.owner_types("ines", "Yes! The noodle place?")
+    await world.pump()
+    assert await world.rows("SELECT origin FROM messages ORDER BY id DESC LIMIT 1") == [("accepted",)]
+    assert ("sent",) in await world.rows("SELECT outcome FROM labels")
+
+
+async def test_a_newer_message_replaces_the_card(world: World) -> None:
+    world.bot.say("ines", "ines", "are you free on saturday?")
+    await world.pump(seconds=5)
+    old = world.card.drafts[0].draft
+    world.bot.say("ines", "ines", "or rather on sunday?")
+    await world.pump(seconds=5)
+    assert [line.text for line in world.card.incoming] == [
+        "are you free on saturday?",
+        "or rather on sunday?",
+    ]
+    world.bot.press(old, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent == []
+
+
+async def test_an_edited_question_is_drafted_anew(world: World) -> None:
+    asked = world.bot.say("ines", "ines", "are you free on saturday?")
+    await world.pump(seconds=5)
+    old = world.card.key
+    world.bot.rewrite("ines", asked.message_id, "are you free on sunday?")
+    await world.pump(seconds=5)
+    assert world.card.key != old
+    assert [line.text for line in world.card.incoming] == ["are you free on sunday?"]
+
+
+async def test_a_deleted_question_takes_its_card_along(world: World) -> None:
+    asked = world.bot.say("ines", "ines", "are you free on saturday?")
+    await world.pump(seconds=5)
+    world.bot.erase("ines", asked.message_id)
+    await world.pump(seconds=5)
+    assert world.bot.cards == {}
+    assert await world.rows("SELECT text FROM messages") == [("",)]
+
+
+async def test_the_kill_switch_stops_even_a_pressed_send(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming?")
+    await world.pump(seconds=5)
+    draft = world.card.drafts[0].draft
+    async with world.database.owner(world.owner) as connection:
+        await set_kill_switch(connection, world.owner, on=True)
+    world.bot.press(draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent == []
+    async with world.database.owner(world.owner) as connection:
+        await set_kill_switch(connection, world.owner, on=False)
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert len(world.bot.sent) == 1
+
+
+async def test_off_and_paused_chats_get_no_card(world: World) -> None:
+    world.bot.say("ines", "ines", "hello, are you there?")
+    await world.take_in()
+    await world.pump()
+    async with world.database.owner(world.owner) as connection:
+        await pause(connection, world.owner, world.clock.now() + timedelta(hours=1))
+    await world.pump(seconds=5)
+    assert world.bot.cards == {}
+    async with world.database.owner(world.owner) as connection:
+        await pause(connection, world.owner, None)
+        rows = await (await connection.execute("SELECT id FROM chats")).fetchone()
+        assert rows is not None
+        await set_mode(connection, world.owner, rows[0], Mode.OFF)
+    world.bot.say("ines", "ines", "hello, are you there now?")
+    await world.pump(seconds=5)
+    assert world.bot.cards == {}
+
+
+async def test_a_refused_send_comes_back_as_a_card(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming?")
+    await world.pump(seconds=5)
+    world.bot.refuse = "window closed"
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent == []
+    world.bot.refuse = ""
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert len(world.bot.sent) == 1
+
+
+async def test_a_card_that_nobody_answers_expires_as_ignored(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming?")
+    await world.pump(seconds=5)
+    draft = world.card.drafts[0].draft
+    await world.pump(seconds=25 * 3600)
+    assert world.bot.cards == {}
+    assert await world.rows("SELECT DISTINCT outcome FROM labels") == [("ignored",)]
+    world.bot.press(draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent == []
+
+
+async def test_every_stage_says_what_it_decided(world: World) -> None:
+    world.bot.say("ines", "ines", "are you coming?")
+    await world.pump(seconds=5)
+    stages = [row[0] for row in await world.rows("SELECT stage FROM stages ORDER BY id")]
+    assert stages == ["settle", "decide", "recall", "compose", "criticise", "gate", "deliver"]
