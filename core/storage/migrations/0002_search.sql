@@ -200,7 +200,7 @@ CREATE FUNCTION dense_candidates(
     p_scope search_scope, p_embedding halfvec, p_model text, p_depth integer, p_large boolean
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
-SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 100
+SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
 AS $$
 DECLARE
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
@@ -368,6 +368,9 @@ BEGIN
     IF v_seen > exact_search_limit() THEN
         SELECT count(*) INTO v_seen FROM (
             SELECT FROM visible_messages(p_scope) LIMIT exact_search_limit() + 1) s;
+        IF v_seen > exact_search_limit() THEN
+            p_depth := 2 * p_depth;  -- Among more rows, more come close.
+        END IF;
     END IF;
     WITH terms AS (
         SELECT t.*, sum(t.messages) OVER (ORDER BY t.messages, t.lexeme) AS so_far,
@@ -509,7 +512,9 @@ BEGIN
             FROM messages m
             WHERE m.owner_id = p_owner_id AND m.chat_id = p_chat_id
               AND m.sent_at < p_until AND m.sent_at >= coalesce(v_since, '-infinity')
-              AND m.thread_id IS NOT DISTINCT FROM p_thread_id AND m.deleted_at IS NULL
+              -- Not IS NOT DISTINCT FROM: the planner takes that for next to nothing, and reads all.
+              AND (p_thread_id IS NULL AND m.thread_id IS NULL OR m.thread_id = p_thread_id)
+              AND m.deleted_at IS NULL
             ORDER BY m.sent_at DESC, m.id DESC LIMIT p_limit
         ) last ORDER BY last.sent_at, last.id;
 END $$;
