@@ -266,11 +266,11 @@ THINGS_AND_TASTES = (
         "{who}'s favourite {thing} is {free}", "{thing} {free}", 0.85, of_others=False,
     ),
     _rule(
-        "preference", rf"^I{NOW} (?P<verb>love|enjoy|adore|can't stand|dislike|prefer) (?P<free>(?!it|the |no |spending |any|this|that|these|those|you|your|him|her|his|them|their|how|when|what|where|who|hearing|seeing|the way|the fact|the idea|us\b|our|being|getting|having|all|some|every|one|to hear|to see|to be)[a-z][\w' -]{{2,32}}?)(?=[.!,]|$| (?:because|since|and|but|so|it|they|too|as|in|on|at|with|especially|when|for)\b)",
+        "preference", rf"^I{NOW} (?P<verb>love|enjoy|adore|can't stand|dislike|prefer) (?P<free>(?!it|the |no |spending |any|this|that|these|those|you|your|him|her|his|them|their|how|when|what|where|who|hearing|seeing|the way|the fact|the idea|us\b|our|being|getting|having|all|some|every|one|to )[a-z][\w' -]{{2,48}}?)(?=[.!,]|$| (?:because|since|but|so|too|as well|especially)\b)",
         "{who} {verb} {free}", "{verb} {free}", 0.65, of_others=False,
     ),
     _rule("language", rf"^I{NOW} speak (?P<lang>(?:fluent |some |a little )?[A-Z]\w+(?:(?:, | and )[A-Z]\w+)*){END}", "{who} speaks {lang}", "{lang}", 0.85),
-    _rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
+    _rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?!a ton|a lot|so much|more|about|that|from)(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
     _rule("hobby", rf"^I{NOW} play (?:the )?(?P<thing>piano|guitar|violin|drums|clarinet|cello|flute|bass|saxophone|trumpet|ukulele|football|soccer|tennis|basketball|chess|volleyball|hockey|badminton|golf|rugby|handball)\b", "{who} plays {thing}", "{thing}", 0.85),
     _rule("hobby", rf"^I(?:'ve)?{NOW} (?:started|taken up|took up|picked up) (?P<thing>yoga|running|climbing|bouldering|painting|pottery|knitting|swimming|cycling|gardening|baking|surfing|meditat(?:ion|ing)|dancing|photography|hiking|kickboxing|woodworking|journaling)\b", "{who} took up {thing}", "{thing}", 0.85, dating="told"),
 )  # fmt: skip
@@ -299,7 +299,7 @@ RULES: tuple[Rule, ...] = (
 PROMISE = re.compile(
     r"^(?:I'll|I promise (?:to|I'll)|I'm going to)\s+(?:definitely |totally |just |also )?"
     r"(?P<verb>send|bring|call|pay|text|email|review|finish|check|book|buy|pick up|share|forward|return|fix|write|print"
-    r"|prepare|lend|transfer|order|read|cook|bake|meet|drop off|drop|get back to|give|make|show|update|deliver|feed|water)\b"
+    r"|prepare|lend|transfer|order|read|cook|bake|meet|drop off|drop|get back to|give|make(?! sure)|show|update|deliver|feed|water)\b"
     r"(?P<free>.*)$",
     re.IGNORECASE,
 )
