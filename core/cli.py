@@ -1,12 +1,14 @@
 """The `locum` command. Sub-commands of bots and trainer are found as entry points."""
 
+import logging
 import sys
 from importlib.metadata import entry_points
 
+import structlog
 import typer
 from rich.console import Console
 
-from core.commands import memory
+from core.commands import bench, import_history, memory, models, reply, search, settings, storage
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -16,10 +18,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+for group in (import_history, search, memory, reply, models, storage, settings, bench):
+    group.register(app)
+
 
 def main() -> None:
     """Run the command line; every error that Locum raises on purpose is one sentence on stderr."""
-    memory.register(app)
+    _log_to_stderr()
     for command in entry_points(group="locum.commands"):
         command.load()(app)
     try:
@@ -27,3 +32,15 @@ def main() -> None:
     except LocumError as error:
         Console(stderr=True).print(f"locum: {error}", style="red", highlight=False, markup=False)
         sys.exit(1)
+
+
+def _log_to_stderr() -> None:
+    """Standard output is for results; commands stay quiet unless something is wrong."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    main()

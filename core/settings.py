@@ -1,8 +1,9 @@
-"""Every setting of Locum, read once in `main` from the environment and `.env`.
+"""Every setting of Locum, read once in `main` from the environment, `.env` and secret files.
 
 Settings are unpacked into plain arguments where they are used; no module imports them.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,13 @@ class Settings(BaseSettings):
         default_factory=default_key_file,
         description="The key that encrypts platform tokens; made at first use, outside the data folder.",
     )
-    database_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("DATABASE_URL"))] = None
-    redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
+    database_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("DATABASE_URL"))] = Field(
+        default=None,
+        description="PostgreSQL 16 or newer, with pgvector. Empty: one of Locum's own is started.",
+    )
+    redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = Field(
+        default=None, description="Redis. Empty: one of Locum's own is started."
+    )
 
     owner: str = Field(default="me", description="Whom this deployment stands in for; a short handle.")
     owner_name: str = Field(default="", description="How the owner is called in prompts and on cards.")
@@ -55,11 +61,11 @@ class Settings(BaseSettings):
     model_name: str = Field(default="", description="The model's name on that server.")
     model_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
     teacher_url: str = Field(default="", description="An OpenAI-compatible server for synthesis and judging.")
-    teacher_name: str = ""
-    teacher_key: SecretStr = SecretStr("")
+    teacher_name: str = Field(default="", description="The model's name on the teacher's server.")
+    teacher_key: SecretStr = Field(default=SecretStr(""), description="The teacher's API key.")
     expert_url: str = Field(default="", description="An OpenAI-compatible server for outside knowledge.")
-    expert_name: str = ""
-    expert_key: SecretStr = SecretStr("")
+    expert_name: str = Field(default="", description="The model's name on the expert's server.")
+    expert_key: SecretStr = Field(default=SecretStr(""), description="The expert's API key.")
     generate_threads: int = Field(
         default=0, ge=0, description="CPU threads that generation may use; 0 chooses."
     )
@@ -73,16 +79,29 @@ class Settings(BaseSettings):
     )
     card_hours: float = Field(default=24.0, gt=0, description="How long a card can be answered.")
 
-    console_host: str = "127.0.0.1"
-    console_port: int = Field(default=8177, ge=0, le=65535)
+    console_host: str = Field(
+        default="127.0.0.1", description="The address that the console's page listens on."
+    )
+    console_port: int = Field(default=8177, ge=0, le=65535, description="The port of the console's page.")
 
-    log_level: str = "info"
+    log_level: str = Field(default="info", description="How much is logged: debug, info, warning or error.")
+
+
+def variable_of(field: str) -> str:
+    """The environment variable that a field is read from."""
+    return UNPREFIXED.get(field, f"LOCUM_{field.upper()}")
+
+
+def secret_folders() -> list[Path]:
+    """Where files named like a setting hold its value: containers' secrets, and systemd's credentials."""
+    places = [Path("/run/secrets"), Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/secrets"))]
+    return [place for place in dict.fromkeys(places) if place.is_dir()]
 
 
 def load_settings() -> Settings:
     """The settings, or `BadInput` with the variable's name and what is wrong with it."""
     try:
-        return Settings()
+        return Settings(_secrets_dir=secret_folders() or None)  # pyright: ignore[reportCallIssue] -- taken, but not in the model's synthesised signature
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "settings"

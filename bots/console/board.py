@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from core.bot import CardDraft, Evidence
 from core.events import ChatRef, Person
-from core.ids import ChatId, ContactId, TurnId
+from core.ids import ChatId, ContactId, FactId, TurnId
 from core.vocabulary import DraftState, Mode, Origin, TurnState
 
 
@@ -50,8 +50,8 @@ class Verdict:
 
     turn_id: TurnId
     state: TurnState
-    decided: str
-    """The last stage's own words; empty while nothing was decided."""
+    why: str
+    """In the deciding stage's own words; empty while nothing was decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +107,12 @@ class Stage:
 class RememberedFact:
     """One thing that Locum knows about somebody, with the messages it knows it from."""
 
+    fact_id: FactId
     statement: str
     kind: str
     since: datetime
     until: datetime | None
     """When it stopped being true; None while it holds."""
-    confidence: float
     hearsay: bool
     pinned: bool
     sources: tuple[Evidence, ...]
@@ -122,8 +122,11 @@ class RememberedFact:
 class Memory:
     """What Locum knows about a contact. The owner reads, so nothing is left out."""
 
-    profile: tuple[str, ...]
+    manner: str
+    """How the owner writes to them."""
     facts: tuple[RememberedFact, ...]
+    earlier: tuple[RememberedFact, ...]
+    """What was true once."""
     open_commitments: tuple[str, ...]
 
 

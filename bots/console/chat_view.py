@@ -37,11 +37,11 @@ MODES = {
     Mode.AUTO: ("Auto", "Locum sends what is safe by itself"),
 }
 VERDICTS = {
-    TurnState.SETTLING: "waiting for the rest of the thought",
-    TurnState.WORKING: "writing drafts",
-    TurnState.SUGGESTED: "drafts are on your desk",
+    TurnState.SETTLING: "waits for the rest of the thought",
+    TurnState.WORKING: "is drafting",
+    TurnState.SUGGESTED: "put drafts on your desk",
     TurnState.SILENT: "stays silent",
-    TurnState.ANSWERED: "answered",
+    TurnState.ANSWERED: "is done with this one",
     TurnState.SUPERSEDED: "left it to you",
     TurnState.FAILED: "could not draft a reply",
 }
@@ -302,8 +302,8 @@ def _first_name(name: str) -> str:
 
 
 def _said_of(verdict: Verdict) -> str:
-    silent = verdict.state in {TurnState.SILENT, TurnState.FAILED} and verdict.decided
-    return f"Locum {VERDICTS[verdict.state]}" + (f": {verdict.decided}" if silent else "")
+    explained = verdict.state is TurnState.SILENT and verdict.why
+    return f"Locum {VERDICTS[verdict.state]}" + (f": {verdict.why}" if explained else "")
 
 
 def _text(args: Any) -> str:

@@ -7,7 +7,7 @@ from nicegui.events import GenericEventArguments
 
 from bots.console.board import Board, DeskCard, DeskDraft, Stage
 from bots.console.bot import ConsoleBot
-from bots.console.parts import GROW, Rows, button, tag, value_of, when
+from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, value_of, when
 from core.bot import Evidence
 from core.events import DraftVerb
 from core.ids import TurnId
@@ -20,7 +20,11 @@ INTENTS = {
     Intent.DEFER: "Defer",
     Intent.INFORM: "Inform",
 }
-ORIGINS = {"model": "written by the model", "past_reply": "your own words", "deferral": "an honest delay"}
+ORIGINS = {
+    "model": "written by the model",
+    "past_reply": "you said this before",
+    "deferral": "an honest delay",
+}
 RISKS = {
     Risk.PROMISE: "makes a promise",
     Risk.MONEY: "about money",
@@ -52,6 +56,9 @@ OUTCOMES = {
     "overtaken": "You answered yourself",
     "superseded": "The conversation moved on",
     "muted": "Muted",
+    "unknown": "Perhaps sent: look in the chat",
+    "refused": "The platform refused it",
+    "cancelled": "Not sent",
 }
 
 
@@ -167,20 +174,12 @@ class Desk:
         field = tag(
             "textarea", "field", self._wording[number], id=field_id, aria_label="Your wording", rows="2"
         )
-        field.on("input", js_handler=GROW)
+        field.on("input", lambda event: self._keep_wording(number, event), js_handler=GROW)
         with tag("div", "actions"):
             send = tag("button", "button primary", "Send edited", type="button")
             button("Cancel", lambda: self._stop_editing(card, number), "quiet")
         send.on("click", lambda event: self._send_edited(card, draft, event), js_handler=value_of(field_id))
-        field.on(
-            "keydown",
-            lambda event: self._send_edited(card, draft, event),
-            js_handler="""(event) => {
-                if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-                event.preventDefault();
-                emit(event.target.value);
-            }""",
-        )
+        field.on("keydown", lambda event: self._send_edited(card, draft, event), js_handler=SEND_ON_ENTER)
         ui.run_javascript(f'setTimeout(() => document.getElementById("{field_id}")?.focus(), 50)')
 
     def _draw_settled(self, card: DeskCard) -> None:
@@ -216,6 +215,11 @@ class Desk:
     def _edit(self, card: DeskCard, draft: DeskDraft) -> None:
         self._wording[draft.draft.draft] = draft.draft.text
         self._redraw(card)
+
+    def _keep_wording(self, draft: int, event: GenericEventArguments) -> None:
+        """What stands in the field survives the card being drawn again."""
+        if draft in self._wording and isinstance(event.args, str):
+            self._wording[draft] = event.args
 
     def _stop_editing(self, card: DeskCard, draft: int) -> None:
         self._wording.pop(draft, None)
@@ -274,7 +278,12 @@ def draw_evidence(evidence: Sequence[Evidence], label: str) -> None:
             for said in evidence:
                 with tag("li", ""):
                     tag("p", "text", said.text)
-                    tag("p", "meta", f"{said.sender} · {said.chat_title} · {when(said.sent_at)}")
+                    tag("p", "meta", " · ".join(dict.fromkeys(_placed(said))))
+
+
+def _placed(said: Evidence) -> tuple[str, ...]:
+    """Who said it, where and when. A direct chat is called by its contact: told once is enough."""
+    return (said.sender, *said.chat_title.split(" · "), when(said.sent_at))
 
 
 def draw_reasons(stages: Sequence[Stage]) -> None:
@@ -288,4 +297,4 @@ def draw_reasons(stages: Sequence[Stage]) -> None:
                 with tag("dd", ""):
                     tag("span", "", stage.decided)
                     for name, value in stage.why:
-                        tag("span", "muted fine", f"{name}: {value}")
+                        tag("span", "muted fine", value if name == "why" else f"{name}: {value}")

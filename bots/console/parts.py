@@ -20,6 +20,7 @@ SEND_ON_ENTER = """(event) => {
 GROW = """(event) => {
     event.target.style.height = "auto";
     event.target.style.height = event.target.scrollHeight + "px";
+    emit(event.target.value);
 }"""
 
 

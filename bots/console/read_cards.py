@@ -180,7 +180,8 @@ async def _evidence(
         await cursor.execute(
             """
             SELECT e.draft_id AS of, m.platform_message_id AS message_id,
-                   coalesce(nullif(c.title, ''), c.platform_chat_id) || ' · ' || a.platform AS chat_title,
+                   coalesce(nullif(c.title, ''), c.platform_chat_id) || ' · ' || initcap(a.platform)
+                       AS chat_title,
                    m.sender_name AS sender, m.sent_at, m.text
             FROM draft_evidence e
             JOIN messages m ON m.owner_id = e.owner_id AND m.id = e.message_id
@@ -240,6 +241,8 @@ def _in_words(value: object) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.2f}"
+        case list() if all(isinstance(item, int) for item in cast("list[object]", value)):
+            return str(len(cast("list[object]", value)))  # row ids, which tell nobody anything
         case list():
             return ", ".join(_in_words(item) for item in cast("list[object]", value))
         case dict():

@@ -143,15 +143,16 @@ async def _lines(connection: Connection, owner_id: OwnerId, chat_id: ChatId) -> 
 async def _verdict(connection: Connection, owner_id: OwnerId, chat_id: ChatId) -> Verdict | None:
     cursor = await connection.execute(
         """
-        SELECT t.id, t.state, coalesce(s.decided, '') FROM turns t
+        SELECT t.id, t.state, coalesce(s.why, '') FROM turns t
         LEFT JOIN LATERAL (
-            SELECT decided FROM stages s WHERE s.owner_id = t.owner_id AND s.turn_id = t.id
+            SELECT why ->> 'why' AS why FROM stages s
+            WHERE s.owner_id = t.owner_id AND s.turn_id = t.id AND s.stage IN ('decide', 'gate')
             ORDER BY s.id DESC LIMIT 1) s ON true
         WHERE t.owner_id = %s AND t.chat_id = %s ORDER BY t.id DESC LIMIT 1""",
         [owner_id, chat_id],
     )
     row = await cursor.fetchone()
-    return Verdict(turn_id=TurnId(row[0]), state=TurnState(row[1]), decided=str(row[2])) if row else None
+    return Verdict(turn_id=TurnId(row[0]), state=TurnState(row[1]), why=str(row[2])) if row else None
 
 
 async def read_switches(connection: Connection, owner_id: OwnerId) -> Switches:

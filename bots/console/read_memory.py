@@ -1,33 +1,24 @@
 """What Locum knows about a contact, as its owner may read it: everything, with the sources."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
 from bots.console.board import Memory, RememberedFact
+from core.audience import Reader
 from core.bot import Evidence
-from core.ids import ContactId, OwnerId
+from core.ids import ContactId, MessageId, OwnerId
+from core.memory.profiles import KnownFact, Style, known_facts, read_profile
 from core.storage.database import Connection
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
-    id: int
-    statement: str
-    kind: str
-    since: datetime
-    until: datetime | None
-    confidence: float
-    hearsay: bool
-    pinned: bool
+MOST_FACTS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    fact_id: int
+    id: MessageId
     message_id: str
     chat_title: str
     sender: str
@@ -36,86 +27,95 @@ class _Source:
 
 
 async def read_memory(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> Memory:
-    """The latest profile, the facts that hold (then those that did), and what was promised."""
-    facts = await _facts(connection, owner_id, contact_id)
-    sources = await _sources(connection, owner_id, [fact.id for fact in facts])
+    """What holds, what held, how the owner writes to them, and what was promised."""
+    holding = await known_facts(
+        connection,
+        owner_id=owner_id,
+        reader=Reader.owner(),
+        subject_kind="contact",
+        contact_id=contact_id,
+        limit=MOST_FACTS,
+    )
+    over = await _over(connection, owner_id, contact_id)
+    sources = await _sources(
+        connection, owner_id, [source for fact in [*holding, *over] for source in fact.source_ids]
+    )
+    profile = await read_profile(connection, owner_id=owner_id, reader=Reader.owner(), contact_id=contact_id)
     return Memory(
-        profile=await _profile(connection, owner_id, contact_id),
-        facts=tuple(_remembered(fact, sources.get(fact.id, ())) for fact in facts),
+        manner=manner(profile.style) if profile else "",
+        facts=tuple(_remembered(fact, sources) for fact in holding),
+        earlier=tuple(_remembered(fact, sources) for fact in over),
         open_commitments=await _commitments(connection, owner_id, contact_id),
     )
 
 
-def _remembered(fact: _Fact, sources: Sequence[Evidence]) -> RememberedFact:
+def manner(style: Style) -> str:
+    """How the owner writes to somebody, in a sentence; empty while there is too little to tell."""
+    if style.messages < 5:  # noqa: PLR2004 -- fewer say nothing about a habit
+        return ""
+    habits = [f"about {style.mean_words:.0f} words a message"]
+    habits += ["mostly in lower case"] if style.lowercase_share > 0.5 else []  # noqa: PLR2004 -- mostly
+    habits += ["often with emoji"] if style.emoji_per_message > 0.3 else []  # noqa: PLR2004 -- one in three
+    habits += [f"opening with “{style.greeting}”"] if style.greeting else []
+    return f"You write to them with {', '.join(habits)}."
+
+
+def _remembered(fact: KnownFact, sources: Mapping[MessageId, Evidence]) -> RememberedFact:
     return RememberedFact(
+        fact_id=fact.fact_id,
         statement=fact.statement,
         kind=fact.kind,
-        since=fact.since,
-        until=fact.until,
-        confidence=fact.confidence,
+        since=fact.valid_from,
+        until=fact.valid_to,
         hearsay=fact.hearsay,
         pinned=fact.pinned,
-        sources=tuple(sources),
+        sources=tuple(sources[source] for source in fact.source_ids if source in sources),
     )
 
 
-async def _profile(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> tuple[str, ...]:
-    cursor = await connection.execute(
-        """
-        SELECT f.statement FROM profile_lines l
-        JOIN facts f ON f.owner_id = l.owner_id AND f.id = l.fact_id
-        WHERE l.owner_id = %(owner)s AND NOT f.hidden AND l.profile_id = (
-            SELECT id FROM profiles WHERE owner_id = %(owner)s AND contact_id = %(contact)s
-            ORDER BY version DESC LIMIT 1)
-        ORDER BY l.position""",
-        {"owner": owner_id, "contact": contact_id},
-    )
-    return tuple(str(row[0]) for row in await cursor.fetchall())
-
-
-async def _facts(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> list[_Fact]:
-    async with connection.cursor(row_factory=class_row(_Fact)) as cursor:
+async def _over(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> list[KnownFact]:
+    """Facts that were true once."""
+    async with connection.cursor(row_factory=class_row(KnownFact)) as cursor:
         await cursor.execute(
             """
-            SELECT id, statement, kind, valid_from AS since, nullif(valid_to, 'infinity') AS until,
-                   confidence, hearsay, pinned
-            FROM facts WHERE owner_id = %s AND contact_id = %s AND NOT hidden
-            ORDER BY valid_to DESC, pinned DESC, valid_from DESC, id DESC LIMIT 60""",
+            SELECT f.id AS fact_id, f.subject_kind, f.contact_id, f.subject, f.kind, f.slot, f.statement,
+                   f.confidence, f.hearsay, f.pinned, f.valid_from, f.valid_to,
+                   array_agg(s.message_id ORDER BY s.message_id) AS source_ids
+            FROM facts f JOIN fact_sources s ON s.owner_id = f.owner_id AND s.fact_id = f.id
+            WHERE f.owner_id = %s AND f.contact_id = %s AND NOT f.hidden AND f.valid_to <= now()
+            GROUP BY f.owner_id, f.id ORDER BY f.valid_to DESC LIMIT 20""",
             [owner_id, contact_id],
         )
         return await cursor.fetchall()
 
 
 async def _sources(
-    connection: Connection, owner_id: OwnerId, facts: Sequence[int]
-) -> dict[int, list[Evidence]]:
+    connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId]
+) -> Mapping[MessageId, Evidence]:
     async with connection.cursor(row_factory=class_row(_Source)) as cursor:
         await cursor.execute(
             """
-            SELECT s.fact_id, m.platform_message_id AS message_id,
-                   coalesce(nullif(c.title, ''), c.platform_chat_id) || ' · ' || a.platform AS chat_title,
+            SELECT m.id, m.platform_message_id AS message_id,
+                   coalesce(nullif(c.title, ''), c.platform_chat_id) || ' · ' || initcap(a.platform)
+                       AS chat_title,
                    m.sender_name AS sender, m.sent_at, m.text
-            FROM fact_sources s
-            JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+            FROM messages m
             JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
             JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
-            WHERE s.owner_id = %s AND s.fact_id = ANY (%s)
-            ORDER BY s.fact_id, m.sent_at""",
-            [owner_id, list(facts)],
+            WHERE m.owner_id = %s AND m.id = ANY (%s)""",
+            [owner_id, list(messages)],
         )
         rows = await cursor.fetchall()
-    sources: defaultdict[int, list[Evidence]] = defaultdict(list)
-    for row in rows:
-        sources[row.fact_id].append(
-            Evidence(
-                message_id=row.message_id,
-                chat_title=row.chat_title,
-                sender=row.sender,
-                sent_at=row.sent_at,
-                text=row.text,
-            )
+    return {
+        row.id: Evidence(
+            message_id=row.message_id,
+            chat_title=row.chat_title,
+            sender=row.sender,
+            sent_at=row.sent_at,
+            text=row.text,
         )
-    return sources
+        for row in rows
+    }
 
 
 async def _commitments(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> tuple[str, ...]:

@@ -112,11 +112,29 @@ async def set_members(
     await add_members(
         connection, owner_id, chat.id, [Stint(contact_id=c, joined=joined) for c in listed], batch
     )
+    await close_stays(connection, owner_id, chat.id, listed, at, batch)
+
+
+async def close_stays(
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_id: ChatId,
+    staying: Sequence[ContactId],
+    at: datetime,
+    batch: BatchId | None = None,
+) -> None:
+    """Everyone but those staying has left by then."""
     await connection.execute(
         """
-        UPDATE chat_members SET left_at = greatest(%s, joined_at + interval '1 microsecond')
-        WHERE owner_id = %s AND chat_id = %s AND left_at = 'infinity' AND NOT contact_id = ANY (%s)""",
-        [at, owner_id, chat.id, list(listed)],
+        WITH closed AS (
+            UPDATE chat_members SET left_at = greatest(%s, joined_at + interval '1 microsecond')
+            WHERE owner_id = %s AND chat_id = %s AND left_at = 'infinity' AND NOT contact_id = ANY (%s)
+            RETURNING owner_id, id
+        )
+        INSERT INTO import_changes (owner_id, batch_id, kind, row_id, before)
+        SELECT owner_id, %s, 'member', id, '{"left_at": "infinity"}' FROM closed
+        WHERE %s::bigint IS NOT NULL""",
+        [at, owner_id, chat_id, list(staying), batch, batch],
     )
 
 

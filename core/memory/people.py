@@ -56,7 +56,18 @@ async def ensure_account(
     *,
     batch: BatchId | None = None,
 ) -> AccountId:
-    """The owner's account of that name; its own user id is filled in once it is known."""
+    """The owner's account of that name; its own user id is filled in once it is known.
+
+    Where user ids are global, an account with the owner's id is that account, however it was named:
+    an export and a live connection name it differently.
+    """
+    if platform in GLOBAL_IDS and platform_user_id is not None:
+        cursor = await connection.execute(
+            "SELECT id FROM accounts WHERE owner_id = %s AND platform = %s AND platform_user_id = %s",
+            [owner_id, platform, platform_user_id],
+        )
+        if (known := await cursor.fetchone()) is not None:
+            return AccountId(int(known[0]))
     cursor = await connection.execute(
         """
         INSERT INTO accounts (owner_id, platform, name, platform_user_id) VALUES (%s, %s, %s, %s)

@@ -11,7 +11,7 @@ from datetime import datetime
 from core.ids import AdapterId, MessageId
 from core.memory.profiles import Style
 from core.models.faces import Generator, Sampling
-from core.reply.prompt import Line, PromptContext, clip, prompt_turns
+from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prompt_turns
 from core.reply.recall import Recalled
 from core.reply.situation import Situation
 from core.reply.wording import checkable_details, intent_of, is_deferral, likeness, risks_of
@@ -19,8 +19,6 @@ from core.vocabulary import DraftOrigin, Intent, Risk
 
 MODEL_SAMPLES = 4
 MOST_TOKENS = 60
-PROMPT_CHARACTERS = 2400
-"""Of chat lines; memories and the system text come on top."""
 
 MODEL_CONFIDENCE = {"base": 0.3, "adapter": 0.55}
 DEFERRAL_CONFIDENCE = 0.4

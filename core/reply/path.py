@@ -20,7 +20,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from core.clock import Clock
 from core.errors import ModelError
@@ -65,7 +67,7 @@ class ReplyPath:
     """Everything the path needs; `on_step` is told the name of each step as it begins."""
 
     database: Database
-    embedder: Embedder
+    embedder: Embedder | None
     generator: Generator | None
     clock: Clock
     timing: Timing
@@ -159,9 +161,9 @@ class ReplyPath:
     async def draft(self, situation: Situation, judgement: Judgement, journal: Journal) -> Slate:
         """The slate for a situation, stored or supposed; writes nothing and sends nothing."""
         self.on_step("recall")
-        vectors = await self.embedder.embed([situation.text])
+        vector, model = await self._embed(situation.text)
         async with self.database.owner(situation.account.owner_id) as connection:
-            recalled = await recall(connection, situation, vectors[0], self.embedder.name)
+            recalled = await recall(connection, situation, vector, model)
             adapter = await _active_adapter(connection, situation.account.owner_id)
         journal.note(
             "recall",
@@ -190,6 +192,17 @@ class ReplyPath:
             left_out=[candidate.dropped for candidate in slate.left_out],
         )
         return slate
+
+    async def _embed(self, text: str) -> tuple[NDArray[np.float32] | None, str]:
+        """The vector and its model's name; without one, recall goes by words alone."""
+        if self.embedder is None:
+            return None, ""
+        try:
+            vectors = await self.embedder.embed([text])
+        except ModelError as error:
+            log.warning("embedder.failed", error=type(error).__name__)
+            return None, ""
+        return vectors[0], self.embedder.name
 
     async def _compose(
         self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None

@@ -14,6 +14,9 @@ from zoneinfo import ZoneInfo
 from core.models.faces import ChatTurn
 from core.vocabulary import ChatKind
 
+PROMPT_CHARACTERS = 2400
+"""Of chat lines; memories and the system text come on top."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:

@@ -53,16 +53,21 @@ def _enter(home: Path, *, postgres: bool, redis: bool) -> tuple[BinaryIO, Servic
                 redis_socket=embedded_redis.start(home / "redis") if redis else None,
             )
         except BaseException:
-            handle.close()
+            with handle:
+                _stop_if_last(home, handle)
             raise
     return handle, services
 
 
 def _leave(home: Path, handle: BinaryIO) -> None:
     with _changing(home), handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        embedded_redis.stop(home / "redis")
-        embedded_postgres.stop(home / "postgres")
+        _stop_if_last(home, handle)
+
+
+def _stop_if_last(home: Path, handle: BinaryIO) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    embedded_redis.stop(home / "redis")
+    embedded_postgres.stop(home / "postgres")

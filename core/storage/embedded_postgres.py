@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TypedDict
 
@@ -17,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from core.errors import NotConfigured, StorageError
-from core.storage.processes import let_through, packaged, server_process, socket_folder
+from core.storage.processes import anyone_works_in, let_through, packaged, server_process, socket_folder
 
 DATABASE = "locum"
 SUPERUSER = "postgres"
@@ -28,6 +29,7 @@ SOCKET = ".s.PGSQL.5432"
 MAJOR = "18"
 SECONDS_TO_START = 600
 """Recovery after a crash replays at most max_wal_size; slow disks take minutes."""
+SECONDS_TO_STOP = 60
 
 SETTINGS = """\
 # Written by Locum at each start.
@@ -77,8 +79,15 @@ def start(folder: Path, *, extra_settings: str = "") -> str:
 def stop(folder: Path) -> None:
     """The server, if it runs, ends its work and is gone."""
     folder = folder.resolve()
-    if server_process(folder / "postmaster.pid", folder) is not None:
-        _run("pg_ctl", "-D", str(folder), "-m", "fast", "-w", "-t", "60", "stop", uid=_server_uid())
+    if server_process(folder / "postmaster.pid", folder) is None:
+        return
+    try:
+        wait = ("-w", "-t", str(SECONDS_TO_STOP))
+        _run("pg_ctl", "-D", str(folder), "-m", "fast", *wait, "stop", uid=_server_uid())
+    except StorageError:
+        # It may have died by itself meanwhile.
+        if server_process(folder / "postmaster.pid", folder) is not None:
+            raise
 
 
 def _server_uid() -> int:
@@ -143,8 +152,7 @@ def _check_version(folder: Path) -> None:
 
 
 def _launch(folder: Path, uid: int, settings: str) -> None:
-    # A stale file would stop Postgres when a stranger has its pid by now.
-    (folder / "postmaster.pid").unlink(missing_ok=True)
+    _clear_after_crash(folder)
     (folder / "locum.conf").write_text(settings, encoding="utf-8")
     os.chown(folder / "locum.conf", uid, -1)
     log = folder / "server.log"
@@ -156,6 +164,22 @@ def _launch(folder: Path, uid: int, settings: str) -> None:
             log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1] if log.exists() else ""
         )
         raise StorageError(f"The embedded Postgres did not start: {last or error}. See {log}.") from error
+
+
+def _clear_after_crash(folder: Path) -> None:
+    """Nothing of a killed server is left: no child that still writes, and no file with a pid.
+
+    Somebody else may have that pid by now, and Postgres would then refuse to start.
+    """
+    stale = folder / "postmaster.pid"
+    if not stale.exists():
+        return
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    while anyone_works_in(folder):
+        if time.monotonic() > deadline:
+            raise StorageError(f"A killed Postgres still has processes in {folder}: end them first.")
+        time.sleep(0.05)
+    stale.unlink()
 
 
 def _ensure_database(admin: str) -> None:

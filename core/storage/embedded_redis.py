@@ -17,14 +17,14 @@ SECONDS_TO_START = 120
 SECONDS_TO_STOP = 30
 
 
-def start(folder: Path) -> Path:
+def start(folder: Path, *, seconds: float = SECONDS_TO_START) -> Path:
     """The running server's socket; started if need be. Call under a lock."""
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = socket_folder(folder, SOCKET, uid=os.geteuid()) / SOCKET
     if server_process(folder / PID, folder) is None:
         _launch(folder, path)
-    _wait(path, folder)
+    _wait(path, folder, seconds)
     return path
 
 
@@ -72,16 +72,16 @@ def _launch(folder: Path, path: Path) -> None:
         raise StorageError(f"The embedded Redis did not start. See {folder / 'server.log'}.")
 
 
-def _wait(path: Path, folder: Path) -> None:
+def _wait(path: Path, folder: Path, seconds: float) -> None:
     """Until it answers; while it loads its file it says so instead."""
-    deadline = time.monotonic() + SECONDS_TO_START
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with redis.Redis(unix_socket_path=str(path), socket_timeout=5) as connection:
                 connection.ping()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
                 return
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or server_process(folder / PID, folder) is None:
                 raise StorageError(
                     f"The embedded Redis does not answer: {error}. See {folder / 'server.log'}."
                 ) from error

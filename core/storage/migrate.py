@@ -44,9 +44,11 @@ async def migrate(admin_conninfo: str) -> list[str]:
     try:
         async with await psycopg.AsyncConnection.connect(admin_conninfo, autocommit=True) as connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-            await _refuse_old_server(connection)
-            await _prepare(connection)
-            return [m.name for m in await _pending(connection) if await _apply(connection, m)]
+            await prepare_server(connection)
+            await _prepare_schema(connection)
+            applied = [m.name for m in await _pending(connection) if await _apply(connection, m)]
+            await take_roles(connection, inherit=False)
+            return applied
     except psycopg.OperationalError as error:
         raise StorageError(
             f"Postgres cannot be reached: {_first_line(error)}. Check DATABASE_URL."
@@ -69,8 +71,9 @@ async def _refuse_old_server(connection: psycopg.AsyncConnection) -> None:
         )
 
 
-async def _prepare(connection: psycopg.AsyncConnection) -> None:
-    """The schema, the extension, the roles and the table of applied migrations; all may exist."""
+async def prepare_server(connection: psycopg.AsyncConnection) -> None:
+    """The extension and the roles, which this user may then become; all may exist."""
+    await _refuse_old_server(connection)
     cursor = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
     if await cursor.fetchone() is None:
         raise StorageError(
@@ -80,6 +83,11 @@ async def _prepare(connection: psycopg.AsyncConnection) -> None:
     await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     for role in ROLES:
         await _ensure_role(connection, role)
+    await take_roles(connection, inherit=True)
+
+
+async def _prepare_schema(connection: psycopg.AsyncConnection) -> None:
+    """The schema and its table of applied migrations; both may exist."""
     await connection.execute("CREATE SCHEMA IF NOT EXISTS locum")
     await connection.execute("SET search_path = locum, public")
     await connection.execute("""
@@ -91,17 +99,43 @@ async def _prepare(connection: psycopg.AsyncConnection) -> None:
 
 
 async def _ensure_role(connection: psycopg.AsyncConnection, role: str) -> None:
-    """The role exists and this user may become it. Roles are shared by all databases of a server."""
+    """The role exists. Roles are shared by all databases of a server."""
     cursor = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
     name = sql.Identifier(role)
     if await cursor.fetchone() is None:
         # Another database of this server may be migrated at the same moment.
         with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             await connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+
+
+async def take_roles(connection: psycopg.AsyncConnection, *, inherit: bool) -> None:
+    """This user may become each role. It also has their rights while it migrates, to hand objects
+    over to them, and not afterwards: what the roles may read, the tables' owner need not.
+    """
+    cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if await cursor.fetchone() == (True,):
+        return
+    for role in ROLES:
+        option = sql.SQL("TRUE" if inherit else "FALSE")
+        statement = sql.SQL("GRANT {} TO CURRENT_USER WITH SET TRUE, INHERIT {}").format(
+            sql.Identifier(role), option
+        )
+        try:
+            await connection.execute(statement)
+        except psycopg.errors.InsufficientPrivilege as error:
+            await _refuse_unless_granted(connection, role, error)
+
+
+async def _refuse_unless_granted(
+    connection: psycopg.AsyncConnection, role: str, error: psycopg.Error
+) -> None:
+    """Somebody else made the roles on this server; an administrator's grant is as good as ours."""
     cursor = await connection.execute("SELECT pg_has_role(%s, 'SET')", [role])
-    row = await cursor.fetchone()
-    if row is None or not row[0]:
-        await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+    if await cursor.fetchone() != (True,):
+        raise StorageError(
+            f"This server has Locum's roles already, and {connection.info.user} may not use them: let an "
+            f"administrator run GRANT {', '.join(ROLES)} TO {connection.info.user}."
+        ) from error
 
 
 async def _pending(connection: psycopg.AsyncConnection) -> list[Migration]:

@@ -41,6 +41,15 @@ def server_process(pid_file: Path, folder: Path) -> psutil.Process | None:
         return None
 
 
+def anyone_works_in(folder: Path) -> bool:
+    """Whether any process does: the children of a server that was killed live on for a moment."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()) == folder:
+                return True
+    return False
+
+
 def socket_folder(folder: Path, socket_name: str, *, uid: int) -> Path:
     """Where that folder's socket lives: inside it, or in a short private one if the path is too long."""
     if len(os.fsencode(folder / socket_name)) <= LONGEST_SOCKET_PATH:

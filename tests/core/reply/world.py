@@ -107,7 +107,7 @@ class World:
             self.bot.say(chat, chat, asked, at=at)
             self.bot.owner_types(chat, answered, at=at + timedelta(minutes=1))
         await self.pump(seconds=5)
-        await index_messages(self.database, self.owner, self.path.embedder)
+        await index_messages(self.database, self.owner, HashEmbedder())
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         """Rows of a query that this test's owner sees."""

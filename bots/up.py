@@ -1,0 +1,128 @@
+"""Running Locum: bots, workers and memory's upkeep in one process, or each in its own."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from bots.console.board import Health
+from bots.console.bot import PLATFORM, ConsoleBot
+from bots.console.pages import build_app
+from bots.console.postgres_board import PostgresBoard, Probe
+from bots.console.run import serve
+from core.clock import SystemClock
+from core.commands.reply import timing
+from core.memory.people import ensure_account
+from core.memory.upkeep import keep_memory
+from core.models.choose import open_teacher, start_embedder, start_generator
+from core.models.loading import BackgroundEmbedder, BackgroundGenerator
+from core.reply.host import BotHost
+from core.reply.inbox import Lane
+from core.reply.path import ReplyPath
+from core.reply.situation import read_account
+from core.reply.worker import announce_lane, run_workers
+from core.runtime import Locum
+
+Part = Literal["worker", "console"]
+
+out = Console(stderr=True)
+
+
+async def run(locum: Locum, only: Part | None) -> None:
+    """Run until the process is told to stop."""
+    _stop_on_signals()
+    async with asyncio.TaskGroup() as tasks, _models(locum, wanted=only != "console") as models:
+        path = ReplyPath(
+            database=locum.database,
+            embedder=models[0] if models else None,
+            generator=models[1] if models else None,
+            clock=SystemClock(),
+            timing=timing(locum.settings),
+            worker=f"{socket.gethostname()}-{os.getpid()}",
+        )
+        if models:
+            teacher = await open_teacher(locum.settings)
+            tasks.create_task(run_workers(path, locum.redis))
+            tasks.create_task(keep_memory(locum.database, models[0], teacher, _show_progress))
+        if only != "worker":
+            tasks.create_task(_run_console(locum, path, models))
+        else:
+            out.print("Working. Stop with Ctrl-C.")
+        await asyncio.get_running_loop().create_future()
+
+
+def _stop_on_signals() -> None:
+    """SIGTERM ends the process as Ctrl-C does: tasks are cancelled, servers are left in order."""
+    main = asyncio.current_task()
+    if main is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
+
+
+@asynccontextmanager
+async def _models(
+    locum: Locum, *, wanted: bool
+) -> AsyncGenerator[tuple[BackgroundEmbedder, BackgroundGenerator] | None]:
+    """The models, loading in the background; None where this process uses none."""
+    if not wanted:
+        yield None
+        return
+    embedder, generator = start_embedder(locum.settings), start_generator(locum.settings)
+    try:
+        yield embedder, generator
+    finally:
+        await embedder.close()
+        await generator.close()
+
+
+async def _run_console(
+    locum: Locum, path: ReplyPath, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None
+) -> None:
+    settings, owner_id = locum.settings, locum.owner_id
+    bot = ConsoleBot(settings.owner)
+    async with locum.database.owner(owner_id) as connection:
+        account_id = await ensure_account(connection, owner_id, PLATFORM, bot.account, bot.account)
+        account = await read_account(connection, owner_id, account_id)
+    host = BotHost(bot=bot, account=account, path=path)
+    board = PostgresBoard(locum.database, owner_id, bot.account, _probes(locum.redis, models))
+    app = build_app(bot, board, owner_name=account.owner_name)
+
+    async def announce(lane: Lane) -> None:
+        await announce_lane(locum.redis, lane)
+
+    async with serve(app, host=settings.console_host, port=settings.console_port) as console:
+        out.print(f"\nLocum is up. Open this link, once:\n\n    [bold]{console.login_link()}[/bold]\n")
+        await host.run(announce)
+
+
+def _probes(
+    redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None
+) -> tuple[Probe, ...]:
+    async def ask_redis() -> Health:
+        try:
+            await redis.ping()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
+        except RedisError:
+            return Health(name="Wake-ups", state="failed", detail="Redis does not answer; replies come slower")
+        return Health(name="Wake-ups", state="ready", detail="Redis answers")
+
+    def ask_model(name: str, model: BackgroundEmbedder | BackgroundGenerator) -> Probe:
+        async def ask() -> Health:
+            return Health(name=name, state=model.state.kind, detail=model.state.sentence)
+
+        return ask
+
+    if models is None:
+        return (ask_redis,)
+    return (ask_redis, ask_model("Embeddings", models[0]), ask_model("Language model", models[1]))
+
+
+def _show_progress(what: str, done: int, total: int) -> None:
+    """A line now and then: memory fills while the page is open already."""
+    if total and (done == total or done % 512 < 256):  # noqa: PLR2004 -- about every other batch
+        out.print(f"[dim]memory: {what} {done}/{total}[/dim]")

@@ -1,0 +1,354 @@
+"""The second reading of an export: its messages into Postgres, chunk by chunk, in constant memory.
+
+Each chunk is copied into a temporary table and merged by the platform's ids in a few statements, in
+a transaction of its own; a chunk is read and staged while the one before is merged. A crash leaves
+whole chunks: importing again adds the rest.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from psycopg.types.json import Jsonb
+
+from core.history.plan import Place, Plan, make_plan
+from core.history.record import Entry, HistoryMessage, Reader, unusable
+from core.history.survey import Survey
+from core.ids import BatchId, OwnerId
+from core.storage.database import Connection, Database
+from core.vocabulary import Origin
+
+CHUNK = 10_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """What an import did."""
+
+    batch: BatchId
+    messages_new: int = 0
+    messages_updated: int = 0
+    chats_new: int = 0
+    contacts_new: int = 0
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chunk:
+    read: int = 0
+    messages: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    attachments: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    reactions: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    threads: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    typed: bool = False
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+
+async def load_history(
+    database: Database,
+    owner_id: OwnerId,
+    reader: Reader,
+    survey: Survey,
+    *,
+    label: str,
+    training: bool | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Loaded:
+    """Stores what the surveyed export holds. `survey.owners` must be known (see `find_owner`)."""
+    async with database.owner(owner_id) as connection:
+        plan = await make_plan(connection, owner_id, survey, label=label, training=training)
+    loaded = Loaded(
+        batch=plan.batch,
+        chats_new=plan.new_chats,
+        contacts_new=plan.new_contacts,
+        skipped=Counter(survey.skipped),
+    )
+    entries = reader.entries()
+    in_flight, before = asyncio.Semaphore(2), asyncio.Event()
+    before.set()
+    async with asyncio.TaskGroup() as stores:
+        while (chunk := await asyncio.to_thread(_take, entries, plan)).read:
+            await in_flight.acquire()
+            store, after = _Store(database, owner_id, loaded, before), asyncio.Event()
+            task = stores.create_task(store.run(chunk, after))
+            task.add_done_callback(lambda _: in_flight.release())
+            before = after
+            on_progress(reader.bytes_read)
+    async with database.owner(owner_id) as connection:
+        await _close_batch(connection, owner_id, survey, loaded)
+    return loaded
+
+
+def _take(entries: Iterator[Entry], plan: Plan) -> _Chunk:
+    chunk = _Chunk()
+    for entry in islice(entries, CHUNK):
+        chunk.read += 1
+        if isinstance(entry, HistoryMessage) and not unusable(entry):
+            chat = entry.chat
+            _add(chunk, entry, plan.places[chat.platform, chat.account, chat.id])
+    return chunk
+
+
+def _add(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
+    if refused := place.left_out or ("opted_out" if message.sender.id in place.silent else ""):
+        chunk.skipped[refused] += 1
+        return
+    sender = None if message.sender.id == place.owner else place.senders[message.sender.id]
+    if sender is None:
+        origin = Origin.TYPED
+        chunk.typed = True
+    else:
+        origin = Origin.BOT if message.sender.is_bot else Origin.CONTACT
+    if message.thread is not None:
+        chunk.threads.add((place.chat_id, message.thread))
+    chunk.messages.append(
+        (
+            len(chunk.messages),
+            place.chat_id,
+            message.thread,
+            message.id,
+            sender,
+            message.sender.name,
+            origin.value,
+            message.sent_at,
+            message.edited_at,
+            message.text,
+            _words(message) if message.attachments else "",
+            message.reply_to,
+            message.automatic,
+            message.forwarded,
+            place.audience_id,
+            place.source_id,
+        )
+    )
+    if message.attachments or message.reactions:
+        _add_beside(chunk, message, place)
+
+
+def _words(message: HistoryMessage) -> str:
+    return "\n".join(word for a in message.attachments for word in (a.caption, a.transcript) if word)
+
+
+def _add_beside(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
+    for position, a in enumerate(message.attachments):
+        row = (a.kind, a.name, a.caption, a.transcript, a.media_type, a.size_bytes, a.reference)
+        chunk.attachments.append((place.chat_id, message.id, position, *row))
+    for reaction in message.reactions:
+        by_owner = reaction.sender.id == place.owner
+        sender = place.senders.get(reaction.sender.id)
+        if by_owner or sender is not None:
+            chunk.reactions.append((place.chat_id, message.id, None if by_owner else sender, reaction.emoji))
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """Stores one chunk: it is staged while the chunk before it is merged, and merged after it."""
+
+    database: Database
+    owner_id: OwnerId
+    loaded: Loaded
+    before: asyncio.Event
+
+    async def run(self, chunk: _Chunk, after: asyncio.Event) -> None:
+        self.loaded.skipped.update(chunk.skipped)
+        if chunk.messages:
+            async with self.database.owner(self.owner_id) as connection:
+                await _stage(connection, chunk.messages)
+                await self.before.wait()
+                await self._merge(connection, chunk)
+        else:
+            await self.before.wait()
+        after.set()
+
+    async def _merge(self, connection: Connection, chunk: _Chunk) -> None:
+        owner_id, batch = self.owner_id, self.loaded.batch
+        self.loaded.skipped["forgotten"] += await _drop_forgotten(connection, owner_id)
+        if chunk.threads:
+            await _ensure_threads(connection, owner_id, chunk.threads)
+        if chunk.typed:
+            await _recognise_own_sends(connection, owner_id)
+        new = await _insert(connection, owner_id, batch)
+        self.loaded.messages_new += new
+        if new < len(chunk.messages):
+            self.loaded.messages_updated += await _update(connection, owner_id, batch)
+        if chunk.attachments:
+            await _add_attachments(connection, owner_id, batch, chunk.attachments)
+        if chunk.reactions:
+            await _add_reactions(connection, owner_id, batch, chunk.reactions)
+
+
+async def _stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    # What a crash loses here is imported again; larger pending lists spare the full-text index.
+    await connection.execute("""
+        SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true),
+               set_config('gin_pending_list_limit', '64MB', true)""")
+    await connection.execute("""
+        CREATE TEMP TABLE staged (
+            n integer, chat_id bigint, thread text, platform_message_id text, sender_id bigint,
+            sender_name text, origin text, sent_at timestamptz, edited_at timestamptz, text text,
+            caption text, reply_to text, automatic boolean, forwarded boolean, audience_id bigint,
+            source_id bigint
+        ) ON COMMIT DROP""")
+    async with connection.cursor().copy("COPY staged FROM STDIN") as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+async def _drop_forgotten(connection: Connection, owner_id: OwnerId) -> int:
+    """What was forgotten is not brought back."""
+    cursor = await connection.execute(
+        """
+        DELETE FROM staged s USING tombstones t, accounts a, chats c
+        WHERE t.owner_id = %s AND c.owner_id = t.owner_id AND a.owner_id = t.owner_id
+          AND a.platform = t.platform AND a.name = t.account
+          AND c.account_id = a.id AND c.platform_chat_id = t.platform_chat_id
+          AND s.chat_id = c.id
+          AND (t.platform_message_id IS NULL OR t.platform_message_id = s.platform_message_id)""",
+        [owner_id],
+    )
+    return cursor.rowcount
+
+
+async def _ensure_threads(connection: Connection, owner_id: OwnerId, threads: set[tuple[int, str]]) -> None:
+    ordered = sorted(threads)
+    await connection.execute(
+        """
+        INSERT INTO threads (owner_id, chat_id, platform_thread_id)
+        SELECT %s, t.* FROM unnest(%s::bigint[], %s::text[]) AS t
+        ON CONFLICT DO NOTHING""",
+        [owner_id, [chat for chat, _ in ordered], [thread for _, thread in ordered]],
+    )
+
+
+async def _recognise_own_sends(connection: Connection, owner_id: OwnerId) -> None:
+    """What we sent in the owner's name comes back in exports: it is not what the owner typed."""
+    await connection.execute(
+        """
+        UPDATE staged s SET origin = o.origin FROM outbox o
+        WHERE o.owner_id = %s AND o.chat_id = s.chat_id AND s.origin = 'typed'
+          AND o.state IN ('in_flight', 'sent', 'unknown')
+          AND (s.platform_message_id = ANY (o.platform_message_ids)
+               OR (btrim(o.text) = btrim(s.text)
+                   AND s.sent_at BETWEEN o.queued_at - interval '10 minutes'
+                                     AND coalesce(o.settled_at, o.queued_at) + interval '1 day'))""",
+        [owner_id],
+    )
+
+
+async def _insert(connection: Connection, owner_id: OwnerId, batch: BatchId) -> int:
+    cursor = await connection.execute(
+        """
+        INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id, sender_name,
+                              origin, sent_at, edited_at, text, caption, reply_to, automatic, forwarded,
+                              audience_id, source_id, batch_id, language)
+        SELECT c.owner_id, s.chat_id, t.id, s.platform_message_id, s.sender_id, s.sender_name,
+               s.origin, s.sent_at, s.edited_at, s.text, s.caption, s.reply_to, s.automatic, s.forwarded,
+               s.audience_id, s.source_id, %s, c.language
+        FROM staged s
+        JOIN chats c ON c.owner_id = %s AND c.id = s.chat_id
+        LEFT JOIN threads t ON t.owner_id = c.owner_id AND t.chat_id = s.chat_id
+                           AND t.platform_thread_id = s.thread
+        ORDER BY s.n
+        ON CONFLICT (owner_id, chat_id, platform_message_id) DO NOTHING""",
+        [batch, owner_id],
+    )
+    return cursor.rowcount
+
+
+async def _update(connection: Connection, owner_id: OwnerId, batch: BatchId) -> int:
+    """Messages that this export knows in a later wording. Origins stay, and so do deletions.
+
+    Where neither side says when it was edited, a live row stays as it is, and a wording that was
+    already superseded once does not come back: so importing twice changes nothing.
+    """
+    cursor = await connection.execute(
+        """
+        WITH later AS (
+            SELECT DISTINCT ON (m.id) m.id, m.text AS text_before, m.caption AS caption_before,
+                   m.edited_at AS edited_before, m.batch_id, s.text, s.caption, s.edited_at
+            FROM staged s
+            JOIN messages m ON m.owner_id = %(owner)s AND m.chat_id = s.chat_id
+                           AND m.platform_message_id = s.platform_message_id
+            WHERE m.deleted_at IS NULL AND m.text <> s.text
+              AND (s.edited_at > coalesce(m.edited_at, '-infinity')
+                   OR (s.edited_at IS NULL AND m.edited_at IS NULL AND m.batch_id IS NOT NULL
+                       AND NOT EXISTS (
+                           SELECT FROM message_edits e WHERE e.owner_id = %(owner)s AND e.message_id = m.id
+                           AND e.text_before = s.text)))
+            ORDER BY m.id, s.edited_at DESC NULLS LAST, s.n DESC
+        ), edits AS (
+            INSERT INTO message_edits (owner_id, message_id, text_before, edited_at, batch_id)
+            SELECT %(owner)s, id, text_before, coalesce(edited_at, now()), %(batch)s FROM later
+        ), noted AS (
+            INSERT INTO import_changes (owner_id, batch_id, kind, row_id, before)
+            SELECT %(owner)s, %(batch)s, 'message', id, jsonb_build_object(
+                'text', text_before, 'caption', caption_before, 'edited_at', edited_before)
+            FROM later
+        )
+        UPDATE messages m SET text = l.text, caption = l.caption, edited_at = l.edited_at
+        FROM later l WHERE m.owner_id = %(owner)s AND m.id = l.id""",
+        {"owner": owner_id, "batch": batch},
+    )
+    return cursor.rowcount
+
+
+async def _add_attachments(
+    connection: Connection, owner_id: OwnerId, batch: BatchId, rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Attachments of the messages that this batch brought; those of others are known."""
+    await connection.execute("""
+        CREATE TEMP TABLE staged_attachments (
+            chat_id bigint, platform_message_id text, position integer, kind text, name text, caption text,
+            transcript text, media_type text, size_bytes bigint, reference text
+        ) ON COMMIT DROP""")
+    async with connection.cursor().copy("COPY staged_attachments FROM STDIN") as copy:
+        for row in rows:
+            await copy.write_row(row)
+    await connection.execute(
+        """
+        INSERT INTO attachments (owner_id, message_id, position, kind, name, caption, transcript,
+                                 media_type, size_bytes, reference)
+        SELECT m.owner_id, m.id, s.position, s.kind, s.name, s.caption, s.transcript,
+               s.media_type, s.size_bytes, s.reference
+        FROM staged_attachments s
+        JOIN messages m ON m.owner_id = %s AND m.chat_id = s.chat_id
+                       AND m.platform_message_id = s.platform_message_id AND m.batch_id = %s
+        ON CONFLICT DO NOTHING""",
+        [owner_id, batch],
+    )
+
+
+async def _add_reactions(
+    connection: Connection, owner_id: OwnerId, batch: BatchId, rows: Sequence[tuple[object, ...]]
+) -> None:
+    await connection.execute(
+        """
+        WITH added AS (
+            INSERT INTO reactions (owner_id, message_id, sender_id, emoji)
+            SELECT DISTINCT m.owner_id, m.id, s.sender_id, s.emoji
+            FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[])
+                 AS s (chat_id, platform_message_id, sender_id, emoji)
+            JOIN messages m ON m.owner_id = %s AND m.chat_id = s.chat_id AND m.deleted_at IS NULL
+                           AND m.platform_message_id = s.platform_message_id
+            ON CONFLICT DO NOTHING RETURNING owner_id, id
+        )
+        INSERT INTO import_changes (owner_id, batch_id, kind, row_id)
+        SELECT owner_id, %s, 'reaction', id FROM added""",
+        [*map(list, zip(*rows, strict=True)), owner_id, batch],
+    )
+
+
+async def _close_batch(connection: Connection, owner_id: OwnerId, survey: Survey, loaded: Loaded) -> None:
+    counts = {
+        "messages_read": survey.messages,
+        "messages_new": loaded.messages_new,
+        "messages_updated": loaded.messages_updated,
+        "chats": loaded.chats_new,
+        "contacts": loaded.contacts_new,
+    }
+    await connection.execute(
+        "UPDATE import_batches SET finished_at = now(), counts = %s WHERE owner_id = %s AND id = %s",
+        [Jsonb(counts), owner_id, loaded.batch],
+    )

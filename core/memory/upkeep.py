@@ -1,0 +1,65 @@
+"""Keeping memory up: new messages get their vectors, closed sessions are read for facts.
+
+Both jobs are incremental and resumable; this only takes them again and again.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from core.errors import ModelError
+from core.ids import OwnerId
+from core.memory.extraction import extract_new
+from core.memory.index import index_messages
+from core.models.faces import Embedder, Generator
+from core.storage.database import Database
+
+log = structlog.get_logger()
+
+IDLE_SECONDS = 20.0
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+async def keep_memory(
+    database: Database, embedder: Embedder, teacher: Generator | None, on_progress: Progress
+) -> None:
+    """Bring every owner's memory up to date until cancelled; a model that is away delays it."""
+    while True:
+        for owner_id in await owners(database):
+            try:
+                await update_memory(database, owner_id, embedder, teacher, on_progress)
+            except (ModelError, psycopg.OperationalError, PoolTimeout) as error:
+                log.warning("memory.delayed", owner_id=owner_id, error=type(error).__name__)
+        await asyncio.sleep(IDLE_SECONDS)
+
+
+async def update_memory(
+    database: Database,
+    owner_id: OwnerId,
+    embedder: Embedder,
+    teacher: Generator | None,
+    on_progress: Progress,
+) -> None:
+    """Vectors first, since drafts live on them; then facts, profiles and the facts' own vectors."""
+    await index_messages(
+        database, owner_id, embedder, on_progress=lambda done, total: on_progress("vectors", done, total)
+    )
+    await extract_new(
+        database,
+        owner_id,
+        teacher=teacher,
+        on_progress=lambda done, total: on_progress("facts", done, total),
+    )
+    await index_messages(database, owner_id, embedder)
+
+
+async def owners(database: Database) -> list[OwnerId]:
+    """Everyone whom this deployment stands in for."""
+    async with database.sweep() as connection:
+        cursor = await connection.execute("SELECT id FROM owners ORDER BY id")
+        return [OwnerId(int(row[0])) for row in await cursor.fetchall()]

@@ -1,0 +1,32 @@
+"""Which part of the history a moment belongs to: for training, for choosing, or held out.
+
+The unit is one chat's calendar week, drawn by its hash alone. So neighbouring messages, which
+resemble each other, fall together; and a week keeps its part whatever else is imported, deleted or
+said later. Weeks follow UTC, so that a change of the owner's time zone moves nothing.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    """For choosing among checkpoints; never reported."""
+    HELD_OUT = "held_out"
+    """For the gate and for reports; never trained on."""
+
+
+VALIDATION_PERCENT = 10
+HELD_OUT_PERCENT = 10
+
+
+def part_of(chat: str, at: datetime) -> Part:
+    """The part of one chat's week. `chat` names the chat by the platform's own ids, never by row ids."""
+    year, week, _ = at.astimezone(UTC).isocalendar()
+    digest = hashlib.sha256(f"{chat}\n{year}-{week}".encode()).digest()
+    draw = int.from_bytes(digest[:8]) % 100
+    if draw < HELD_OUT_PERCENT:
+        return Part.HELD_OUT
+    return Part.VALIDATION if draw < HELD_OUT_PERCENT + VALIDATION_PERCENT else Part.TRAIN
