@@ -130,7 +130,9 @@ def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim
 
 
 def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone: ZoneInfo) -> Claim | None:
-    when = find_when(clause.text, clause.local_time, rule.lean) if rule.dating != "none" else None
+    dated = match.groupdict().get("after") or clause.text
+    when = find_when(f"on {dated.strip()}" if dated != clause.text else dated, clause.local_time, rule.lean)
+    when = when if rule.dating != "none" else None
     if rule.dating == "needed" and (when is None or not _fits(rule, when, clause.local_time.date())):
         return None
     parts = _parts(rule, match, clause, names, when)
@@ -138,7 +140,11 @@ def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone:
         return None
     said = clause.said
     statement = _tidy(rule.statement.format(who=clause.subject.name, **parts))
-    day = f" ({when.label})" if when and "{day}" not in rule.statement else ""
+    day = (
+        f" ({when.label})"
+        if when and not {"{day}", "{date}"} & set(re.findall(r"{\w+}", rule.statement))
+        else ""
+    )
     begins = _moment(when, zone) if when and rule.lean == "past" else said.sent_at
     return Claim(
         subject=clause.subject,
