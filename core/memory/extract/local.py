@@ -40,6 +40,12 @@ YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
 PREFERENCE_VERBS = {"love": "loves", "hate": "hates", "enjoy": "enjoys", "adore": "adores", "dislike": "dislikes",
                     "prefer": "prefers", "can't stand": "cannot stand"}  # fmt: skip
 SPACES = re.compile(r"\s+")
+NEXT_THOUGHT = re.compile(
+    r"[.!?,;:()]|\s(?:and|but|so|because|since|which|who|where|when|as|cause|near me)\b"
+)
+NEXT_THOUGHT_BUT_LISTS = re.compile(
+    r"[.!?,;:()]|\s(?:but|so|because|since|which|who|where|when|as|cause|and I)\b"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,9 @@ def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim
 
 
 def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone: ZoneInfo) -> Claim | None:
-    when = find_when(clause.text, clause.local_time, rule.lean) if rule.dating != "none" else None
+    dated = match.groupdict().get("after") or clause.text
+    when = find_when(f"on {dated.strip()}" if dated != clause.text else dated, clause.local_time, rule.lean)
+    when = when if rule.dating != "none" else None
     if rule.dating == "needed" and (when is None or not _fits(rule, when, clause.local_time.date())):
         return None
     parts = _parts(rule, match, clause, names, when)
@@ -132,7 +140,11 @@ def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone:
         return None
     said = clause.said
     statement = _tidy(rule.statement.format(who=clause.subject.name, **parts))
-    day = f" ({when.label})" if when and "{day}" not in rule.statement else ""
+    day = (
+        f" ({when.label})"
+        if when and not {"{day}", "{date}"} & set(re.findall(r"{\w+}", rule.statement))
+        else ""
+    )
     begins = _moment(when, zone) if when and rule.lean == "past" else said.sent_at
     return Claim(
         subject=clause.subject,
@@ -176,7 +188,7 @@ def _parts(
             return None
         parts["name"] = name
     if "free" in parts:
-        free = resolve(_without(parts["free"], when), clause.said)
+        free = resolve(_without(parts["free"], when), clause.said, lists=rule.kind == "preference")
         if free is None:
             return None
         parts["free"] = free
@@ -198,9 +210,12 @@ def _without(words: str, when: When | None) -> str:
     return before if before.strip() else after
 
 
-def resolve(words: str, said: Said) -> str | None:
-    """The words with "my" and "you" replaced by whom they mean; None when something stays unclear."""
-    cut = re.split(r"[.!?,;:()]|\s(?:and|but|so|because|since|which|who|where|when|as|cause)\s", words)[0]
+def resolve(words: str, said: Said, *, lists: bool = False) -> str | None:
+    """The words with "my" and "you" replaced by whom they mean; None when something stays unclear.
+
+    They end where another thought begins; with `lists`, "and" begins none.
+    """
+    cut = (NEXT_THOUGHT_BUT_LISTS if lists else NEXT_THOUGHT).split(words)[0]
     if is_shouted(cut):
         return None
     speaker, addressee = said.speaker.name, said.addressee.name if said.addressee else None

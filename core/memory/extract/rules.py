@@ -152,7 +152,7 @@ WORK = (
 )  # fmt: skip
 DIET = (
     _rule(
-        "diet", rf"{I_AM}(?:an? )?(?P<diet>{DIETS})(?: now| these days)?{END}", "{who} is {diet}", "{diet}", 0.9,
+        "diet", rf"{I_AM}(?:an? )?(?P<diet>{DIETS})(?: now| these days| since .{{3,20}})?{END}", "{who} is {diet}", "{diet}", 0.9,
         slot="diet",
     ),
     _rule(
@@ -167,6 +167,7 @@ DIET = (
         "diet", rf"{I}don't (?:eat|drink) (?P<food>meat|fish|pork|beef|dairy|gluten|alcohol|coffee|sugar|eggs|seafood|shellfish|milk)\b(?: anymore)?",
         "{who} does not have {food}", "no {food}", 0.85,
     ),
+    _rule("diet", r"^(?:no )?meat,?(?: and)? no fish\b(?! (?:left|today|here|there))", "{who} eats no meat and no fish", "no meat no fish", 0.75, of_others=False),
     _rule(
         "health", rf"{I_AM}(?:\w+ly )?allergic to (?P<free>[\w' -]{{3,40}}?)(?= and (?!\w+$)|,|{END}| so | but )", "{who} is allergic to {free}",
         "allergic {free}", 0.9,
@@ -240,6 +241,10 @@ PLANS = (
         "whereabouts", rf"^I'll{NOW} be in {NAME}", "{who} is in {name}", "{name} {date}", 0.75, dating="needed", lean="future",
     ),
     _rule(
+        "whereabouts", rf"^I(?:'m|'ll be){NOW} (?:away|off|off work|on vacation|on holiday|on leave|out of office|travell?ing)\b.*?\b(?:until|till|through)\b(?P<after>.*)",
+        "{who} is away until {date}", "away until {date}", 0.8, dating="needed", lean="future",
+    ),
+    _rule(
         "whereabouts", rf"^I(?:'m|'ll be){NOW} (?:away|on vacation|on holiday|out of office|off work|travell?ing)\b(?P<rest>.*)",
         "{who} is away", "away {date}", 0.75, dating="needed", lean="future",
     ),
@@ -255,10 +260,10 @@ THINGS_AND_TASTES = (
     ),
     _rule("pet", rf"^my (?P<pet>{PETS})(?:'s name is| is called| is named|,|) {NAME}", "{who} has a {pet} called {name}", "{pet} {name}", 0.85),
     _rule("pet", rf"^I(?:'ve)?{NOW} (?:adopted|rescued|got) an? (?:(?:new|little|small|old|rescue) )*(?P<pet>{PETS})(?!\w| called| named|s)\b", "{who} got a {pet}", "{pet}", 0.8, dating="told"),
-    _rule("pet", rf"^I{NOW} have an? (?P<pet>{PETS}){END}", "{who} has a {pet}", "{pet}", 0.8),
+    _rule("pet", rf"^I{NOW} have an? (?P<pet>{PETS})(?: now)?{END}", "{who} has a {pet}", "{pet}", 0.8),
     _rule("possession", rf"^I(?:'ve)?{NOW} (?:got|bought|ordered) (?:an?|my)(?: brand)? new (?P<thing>{THINGS})\b", "{who} got a new {thing}", "new {thing}", 0.8, dating="told"),
     _rule("possession", rf"^I(?:'ve)?{NOW} (?:bought|purchased) an? (?P<thing>{THINGS})\b", "{who} bought a {thing}", "{thing}", 0.8, dating="told"),
-    _rule("contact_detail", r"^(?:my |it's me,? )?(?:new )?(?:phone )?(?:number|mobile|cell)(?: is|:| now is)\s*(?P<phone>\+?\d[\d ()-]{6,18}\d)", "{who}'s phone number is {phone}", "{phone}", 0.9, slot="phone", of_others=False),
+    _rule("contact_detail", r"^(?:my |it's me,? )?(?:new phone,? )?(?:new )?(?:phone )?(?:number|mobile|cell)(?: is|:| now is)\s*(?P<phone>\+?\d[\d ()-]{6,18}\d)", "{who}'s phone number is {phone}", "{phone}", 0.9, slot="phone", of_others=False),
     _rule("contact_detail", r"^my (?:new )?(?:e-?mail|email address)(?: address)?(?: is|:)\s*(?P<email>[\w.+-]+@[\w-]+\.[\w.-]*\w)", "{who}'s email address is {email}", "{email}", 0.9, slot="email", of_others=False),
     _rule("contact_detail", r"^my (?:new )?address(?: is|:)\s*(?P<address>(?=[^!?]*\d)[^!?]{6,70}?)[.!]*$", "{who}'s address is {address}", "{address}", 0.85, slot="address", of_others=False),
     _rule(
@@ -266,11 +271,11 @@ THINGS_AND_TASTES = (
         "{who}'s favourite {thing} is {free}", "{thing} {free}", 0.85, of_others=False,
     ),
     _rule(
-        "preference", rf"^I{NOW} (?P<verb>love|enjoy|adore|can't stand|dislike|prefer) (?P<free>(?!it|the |no |spending |any|this|that|these|those|you|your|him|her|his|them|their|how|when|what|where|who|hearing|seeing|the way|the fact|the idea|us\b|our|being|getting|having|all|some|every|one|to hear|to see|to be)[a-z][\w' -]{{2,32}}?)(?=[.!,]|$| (?:because|since|and|but|so|it|they|too|as|in|on|at|with|especially|when|for)\b)",
+        "preference", rf"^I{NOW} (?P<verb>love|enjoy|adore|can't stand|dislike|prefer) (?P<free>(?!it|the |no |spending |any|this|that|these|those|you|your|him|her|his|them|their|how|when|what|where|who|hearing|seeing|the way|the fact|the idea|us\b|our|being|getting|having|all|some|every|one|to )[a-z][\w' -]{{2,48}}?)(?=[.!,]|$| (?:because|since|but|so|too|as well|especially)\b)",
         "{who} {verb} {free}", "{verb} {free}", 0.65, of_others=False,
     ),
     _rule("language", rf"^I{NOW} speak (?P<lang>(?:fluent |some |a little )?[A-Z]\w+(?:(?:, | and )[A-Z]\w+)*){END}", "{who} speaks {lang}", "{lang}", 0.85),
-    _rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
+    _rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?!a ton|a lot|so much|more|about|that|from)(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
     _rule("hobby", rf"^I{NOW} play (?:the )?(?P<thing>piano|guitar|violin|drums|clarinet|cello|flute|bass|saxophone|trumpet|ukulele|football|soccer|tennis|basketball|chess|volleyball|hockey|badminton|golf|rugby|handball)\b", "{who} plays {thing}", "{thing}", 0.85),
     _rule("hobby", rf"^I(?:'ve)?{NOW} (?:started|taken up|took up|picked up) (?P<thing>yoga|running|climbing|bouldering|painting|pottery|knitting|swimming|cycling|gardening|baking|surfing|meditat(?:ion|ing)|dancing|photography|hiking|kickboxing|woodworking|journaling)\b", "{who} took up {thing}", "{thing}", 0.85, dating="told"),
 )  # fmt: skip
@@ -299,7 +304,7 @@ RULES: tuple[Rule, ...] = (
 PROMISE = re.compile(
     r"^(?:I'll|I promise (?:to|I'll)|I'm going to)\s+(?:definitely |totally |just |also )?"
     r"(?P<verb>send|bring|call|pay|text|email|review|finish|check|book|buy|pick up|share|forward|return|fix|write|print"
-    r"|prepare|lend|transfer|order|read|cook|bake|meet|drop off|drop|get back to|give|make|show|update|deliver|feed|water)\b"
+    r"|prepare|lend|transfer|order|read|cook|bake|meet|drop off|drop|get back to|give|make(?! sure)|show|update|deliver|feed|water)\b"
     r"(?P<free>.*)$",
     re.IGNORECASE,
 )

@@ -38,7 +38,8 @@ INTERJECTION = re.compile(
     r"^(?:(?:oh|ah|ok|okay|so|well|yeah|yes|yep|yup|no|nope|nah|hey|hi|hello|btw|by the way|also|and|but|anyway|"
     r"anyways|right|sure|wow|omg|aw|aww|ooh|hmm|hm|update|news|good news|big news|guess what|honestly|actually|"
     r"fyi|ps|thanks|thank you|absolutely|definitely|exactly|cool|great|nice|awesome|yay|same|sorry|ugh|plus|"
-    r"thing is|the thing is|turns out|it's official|confession|fun fact|sadly|unfortunately|luckily)"
+    r"thing is|the thing is|turns out|it's official|confession|fun fact|sadly|unfortunately|luckily|"
+    r"as of (?:today|now|this week))"
     r"(?:,? [A-Z]\w+)?\s*[,:.!…]*\s+)+",
     re.IGNORECASE,
 )
