@@ -101,14 +101,14 @@ async def _run_console(
         await host.run(announce)
 
 
-def _probes(
-    redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None
-) -> tuple[Probe, ...]:
+def _probes(redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None) -> tuple[Probe, ...]:
     async def ask_redis() -> Health:
         try:
             await redis.ping()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
         except RedisError:
-            return Health(name="Wake-ups", state="failed", detail="Redis does not answer; replies come slower")
+            return Health(
+                name="Wake-ups", state="failed", detail="Redis does not answer; replies come slower"
+            )
         return Health(name="Wake-ups", state="ready", detail="Redis answers")
 
     def ask_model(name: str, model: BackgroundEmbedder | BackgroundGenerator) -> Probe:

@@ -139,11 +139,12 @@ class ChatPane:
         if self.played is None:
             return
         name = _first_name(self.played.person.name)
-        label = f"Write as {name}" if self._pen == "contact" else f"Write as {self._owner_name}, by hand"
+        owner = _first_name(self._owner_name)
+        label = f"Write as {name}" if self._pen == "contact" else f"Write as {owner}, by hand"
         with self._composer:
             with tag("div", "segments pens", role="radiogroup", aria_label="Who writes"):
                 self._pen_button("contact", name)
-                self._pen_button("owner", f"{self._owner_name} (you)")
+                self._pen_button("owner", f"{owner} (you)")
             with tag("div", f"pen-row {self._pen}"):
                 field = tag("textarea", "field", id="composer", aria_label=label, placeholder=label, rows="1")
                 send = tag("button", "button primary send", "Send", type="button", aria_label="Send message")

@@ -128,7 +128,8 @@ class Desk:
         with tag("blockquote", "incoming"):
             for said in card.incoming:
                 with tag("p", ""):
-                    tag("span", "sender", said.sender)
+                    if said.sender != title:
+                        tag("span", "sender", said.sender)
                     tag("span", "", said.text)
                     tag("time", "muted", when(said.sent_at), datetime=said.sent_at.isoformat())
         if card.turn_id in self._reasons:
@@ -144,8 +145,6 @@ class Desk:
                 tag("span", "muted", ORIGINS.get(shown.origin, shown.origin))
                 for risk in shown.risks:
                     tag("span", "chip risk", RISKS[risk])
-                tag("span", "spring")
-                _draw_confidence(shown.confidence)
             if shown.draft in self._wording:
                 self._draw_editor(card, draft)
             else:
@@ -167,6 +166,8 @@ class Desk:
                 button("Discard", lambda: self._press(card, number, DraftVerb.DISCARD), "quiet")
             if draft.reason:
                 tag("span", "muted", draft.reason)
+            tag("span", "spring")
+            _draw_confidence(draft.draft.confidence)
 
     def _draw_editor(self, card: DeskCard, draft: DeskDraft) -> None:
         number = draft.draft.draft
