@@ -75,18 +75,17 @@ class Desk:
         self._reasons: dict[TurnId, tuple[Stage, ...]] = {}
 
     def build(self) -> None:
-        with tag("section", "pane desk", aria_label="Your desk"):
-            with tag("header", "pane-head"):
+        with tag("section", "pane desk", aria_label="Your desk"), tag("div", "scroll"):
+            with tag("header", "desk-head"):
                 tag("h2", "", "Your desk")
                 self._count = tag("p", "muted", "", role="status")
-            with tag("div", "scroll"):
-                self._empty = tag("div", "empty big")
-                with self._empty:
-                    tag("p", "", "Nothing waits for you.")
-                    tag("p", "muted", "When somebody writes what you would answer, drafts appear here.")
-                open_cards = tag("div", "cards")
-                self._settled_head = tag("h3", "eyebrow", "Settled within the hour")
-                settled = tag("div", "cards settled")
+            self._empty = tag("div", "empty big")
+            with self._empty:
+                tag("p", "", "Nothing waits for you.")
+                tag("p", "muted", "When somebody writes what you would answer, drafts appear here.")
+            open_cards = tag("div", "cards")
+            self._settled_head = tag("h3", "eyebrow", "Settled within the hour")
+            settled = tag("div", "cards settled")
         self._open = Rows[DeskCard](
             open_cards, key=lambda card: card.turn_id, draw=self._draw_card, kind="article", classes="card"
         )
