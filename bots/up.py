@@ -107,13 +107,17 @@ def _probes(redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator]
             await redis.ping()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
         except RedisError:
             return Health(
-                name="Wake-ups", state="failed", detail="Redis does not answer; replies come slower"
+                name="Wake-ups", state="trouble", detail="Redis does not answer; replies come slower"
             )
         return Health(name="Wake-ups", state="ready", detail="Redis answers")
 
     def ask_model(name: str, model: BackgroundEmbedder | BackgroundGenerator) -> Probe:
         async def ask() -> Health:
-            return Health(name=name, state=model.state.kind, detail=model.state.sentence)
+            return Health(
+                name=name,
+                state="trouble" if model.state.kind == "failed" else model.state.kind,
+                detail=model.state.sentence,
+            )
 
         return ask
 

@@ -8,7 +8,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from core.commands import bench, import_history, models, reply, storage
+from core.commands import bench, import_history, memory, models, reply, search, settings, storage
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (import_history, reply, models, storage, bench):
+for group in (import_history, search, memory, reply, models, storage, settings, bench):
     group.register(app)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,7 @@ def register(app: typer.Typer) -> None:
         """Show what L2 would learn the owner's voice from, and what is left out and why."""
         counts = asyncio.run(_build(out))
         if as_json:
-            typer.echo(json.dumps(asdict(counts), indent=2))
+            typer.echo(json.dumps(counts.as_document(), indent=2))
         else:
             _print(counts, out)
 

@@ -38,6 +38,19 @@ class DatasetCounts:
     left_out: Counter[str] = field(default_factory=Counter[str])
     """Messages, by reason. `no_reply`: usable, but in no window with a reply of the owner's."""
 
+    def as_document(self) -> dict[str, object]:
+        """The counts as plain JSON data."""
+        # Not asdict: it rebuilds a Counter from pairs, and counts those.
+        return {
+            "messages": self.messages,
+            "windows": dict(self.windows),
+            "turns_learned": self.turns_learned,
+            "tokens": self.tokens,
+            "tokens_learned": self.tokens_learned,
+            "placeholders": dict(self.placeholders),
+            "left_out": dict(self.left_out),
+        }
+
     def add(self, window: Window) -> None:
         learned = [turn for turn in window.turns if turn.learn]
         self.windows[window.part] += 1

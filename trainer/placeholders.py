@@ -195,4 +195,4 @@ def _names(text: str, names: Collection[str]) -> Iterator[Span]:
 
 def _inside_a_sentence(text: str, position: int) -> bool:
     before = text[:position].rstrip(" \t")
-    return bool(before) and (before[-1].isalnum() or before[-1] in f",;')-\u2019{TAKEN}")
+    return bool(before) and (before[-1].isalnum() or before[-1] in f",;')->\u2019{TAKEN}")

@@ -2,12 +2,14 @@
 
 import typer
 
-from core.bench import ingest
+from core.bench import generate, ingest, recall, search
 
 
 def register(app: typer.Typer) -> None:
     """Add the benchmarks to `locum`."""
-    bench = typer.Typer(name="bench", help="Measure, beside a baseline in the same run.", no_args_is_help=True)
-    for measure in (ingest,):
+    bench = typer.Typer(
+        name="bench", help="Measure, beside a baseline in the same run.", no_args_is_help=True
+    )
+    for measure in (ingest, search, recall, generate):
         measure.register(bench)
     app.add_typer(bench)

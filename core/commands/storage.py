@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ from rich.console import Console
 
 from core.runtime import admin_conninfo, open_services
 from core.settings import Settings, load_settings
+from core.storage.archive import Manifest
+from core.storage.backup import backup, restore
 from core.storage.migrate import migrate, migrations
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -16,6 +19,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def register(app: typer.Typer) -> None:
     app.command("migrate")(migrate_command)
+    app.command("backup")(backup_command)
+    app.command("restore")(restore_command)
 
 
 def migrate_command(*, as_json: Json = False) -> None:
@@ -33,3 +38,59 @@ def migrate_command(*, as_json: Json = False) -> None:
 async def _migrate(settings: Settings) -> list[str]:
     async with open_services(settings) as services:
         return await migrate(admin_conninfo(settings, services))
+
+
+def backup_command(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write everything that Locum knows to one file. The key of platform tokens is not in it."""
+    settings = load_settings()
+    with Console(stderr=True).status("Backing up"):
+        manifest = asyncio.run(_backup(settings, file.absolute()))
+    size = file.stat().st_size
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "bytes": size} | _told(manifest)))
+        return
+    Console().print(
+        f"Backed up {sum(manifest.rows.values())} rows of schema {manifest.schema_version} to {file} "
+        f"({size / 1e6:.1f} MB). Platform tokens are in it encrypted; their key is not: keep a copy of "
+        f"{settings.key_file} elsewhere.",
+        highlight=False,
+    )
+
+
+def restore_command(
+    file: Annotated[Path, typer.Argument(help="A file that locum backup wrote.")],
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help="The data there now may go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring back what a backup holds: all of it, or nothing."""
+    settings = load_settings()
+    with Console(stderr=True).status("Restoring"):
+        manifest = asyncio.run(_restore(settings, file.absolute(), replace=replace))
+    if as_json:
+        typer.echo(json.dumps({"file": str(file)} | _told(manifest)))
+        return
+    Console().print(
+        f"Restored {sum(manifest.rows.values())} rows, as they stood on {manifest.made_at:%Y-%m-%d %H:%M} UTC. "
+        f"Tokens need the key file of that time at {settings.key_file}.",
+        highlight=False,
+    )
+
+
+def _told(manifest: Manifest) -> dict[str, object]:
+    return manifest.model_dump(mode="json", include={"locum", "schema_version", "made_at", "rows"})
+
+
+async def _backup(settings: Settings, file: Path) -> Manifest:
+    async with open_services(settings) as services:
+        return await backup(admin_conninfo(settings, services), settings.home, file)
+
+
+async def _restore(settings: Settings, file: Path, *, replace: bool) -> Manifest:
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with open_services(settings) as services:
+        return await restore(admin_conninfo(settings, services), settings.home, file, replace=replace)

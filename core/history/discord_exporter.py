@@ -19,7 +19,7 @@ from core.history.record import (
     Skipped,
     clean,
 )
-from core.history.streaming import items
+from core.history.streaming import items, whole
 from core.vocabulary import ChatKind
 
 WRITTEN = frozenset({"Default", "Reply", "19", "0", "20", "ChatInputCommand", "ContextMenuCommand", "23"})
@@ -49,7 +49,7 @@ class DiscordExporter:
         for name in self._names:
             with self._archive.open(name) as file:
                 try:
-                    yield from self._walk(name, cast("Any", ijson).parse(file, use_float=True))
+                    yield from self._walk(name, cast("Any", ijson).parse(file))
                 except (ijson.JSONError, UnicodeDecodeError) as error:
                     reason = f"not JSON from here on ({type(error).__name__})"
                     yield Broken(file=name, position=f"byte {file.tell()} at most", reason=reason)
@@ -107,7 +107,7 @@ def _message(raw: dict[str, Any], chat: HistoryChat) -> Entry:
     edited = raw.get("timestampEdited")
     return HistoryMessage(
         chat=chat,
-        id=str(int(raw["id"])),
+        id=str(whole(raw["id"])),
         sender=_person(raw["author"]),
         sent_at=_time(raw["timestamp"]),
         text=text,
@@ -121,7 +121,7 @@ def _message(raw: dict[str, Any], chat: HistoryChat) -> Entry:
 
 def _person(raw: dict[str, Any]) -> Person:
     name = raw.get("nickname") or raw.get("name") or raw["id"]
-    return Person(id=str(int(raw["id"])), name=clean(str(name)), is_bot=bool(raw.get("isBot")))
+    return Person(id=str(whole(raw["id"])), name=clean(str(name)), is_bot=bool(raw.get("isBot")))
 
 
 def _time(raw: str) -> datetime:

@@ -17,6 +17,7 @@ from core.errors import BadInput
 from core.events import Attachment, Person
 from core.history.archive import Archive
 from core.history.record import UNNAMED, Broken, Entry, HistoryChat, HistoryMessage, OwnerClue, Skipped, clean
+from core.history.streaming import whole
 from core.vocabulary import ChatKind
 
 CHANNEL = re.compile(r"^(?P<root>.*/)?(?P<folder>c?\d+)/channel\.json$", re.IGNORECASE)
@@ -115,7 +116,7 @@ def _message(row: dict[str, Any], chat: HistoryChat, owner: Person) -> Entry:
         return Skipped(kind="empty")
     return HistoryMessage(
         chat=chat,
-        id=str(int(row["ID"])),
+        id=str(whole(row["ID"])),
         sender=owner,
         sent_at=_time(str(row["Timestamp"])),
         text=text,
@@ -138,7 +139,7 @@ def _find_user(archive: Archive) -> Person | None:
         try:
             raw = cast("dict[str, Any]", orjson.loads(archive.read(name)))
             shown = raw.get("global_name") or raw.get("username") or raw["id"]
-            return Person(id=str(int(raw["id"])), name=clean(str(shown)))
+            return Person(id=str(whole(raw["id"])), name=clean(str(shown)))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             continue
     return None

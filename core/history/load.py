@@ -1,7 +1,8 @@
 """The second reading of an export: its messages into Postgres, chunk by chunk, in constant memory.
 
 Each chunk is copied into a temporary table and merged by the platform's ids in a few statements, in
-a transaction of its own. A crash leaves whole chunks: importing again adds the rest.
+a transaction of its own; a chunk is read and staged while the one before is merged. A crash leaves
+whole chunks: importing again adds the rest.
 """
 
 import asyncio
@@ -65,14 +66,16 @@ async def load_history(
         skipped=Counter(survey.skipped),
     )
     entries = reader.entries()
-    chunk = await asyncio.to_thread(_take, entries, plan)
-    while chunk.read:
-        # The next chunk is read while Postgres works on this one.
-        async with asyncio.TaskGroup() as both:
-            following = both.create_task(asyncio.to_thread(_take, entries, plan))
-            both.create_task(_store(database, owner_id, plan.batch, chunk, loaded))
-        on_progress(reader.bytes_read)
-        chunk = following.result()
+    in_flight, before = asyncio.Semaphore(2), asyncio.Event()
+    before.set()
+    async with asyncio.TaskGroup() as stores:
+        while (chunk := await asyncio.to_thread(_take, entries, plan)).read:
+            await in_flight.acquire()
+            store, after = _Store(database, owner_id, loaded, before), asyncio.Event()
+            task = stores.create_task(store.run(chunk, after))
+            task.add_done_callback(lambda _: in_flight.release())
+            before = after
+            on_progress(reader.bytes_read)
     async with database.owner(owner_id) as connection:
         await _close_batch(connection, owner_id, survey, loaded)
     return loaded
@@ -139,23 +142,37 @@ def _add_beside(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
             chunk.reactions.append((place.chat_id, message.id, None if by_owner else sender, reaction.emoji))
 
 
-async def _store(
-    database: Database, owner_id: OwnerId, batch: BatchId, chunk: _Chunk, loaded: Loaded
-) -> None:
-    loaded.skipped.update(chunk.skipped)
-    if not chunk.messages:
-        return
-    async with database.owner(owner_id) as connection:
-        await _stage(connection, chunk.messages)
-        loaded.skipped["forgotten"] += await _drop_forgotten(connection, owner_id)
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """Stores one chunk: it is staged while the chunk before it is merged, and merged after it."""
+
+    database: Database
+    owner_id: OwnerId
+    loaded: Loaded
+    before: asyncio.Event
+
+    async def run(self, chunk: _Chunk, after: asyncio.Event) -> None:
+        self.loaded.skipped.update(chunk.skipped)
+        if chunk.messages:
+            async with self.database.owner(self.owner_id) as connection:
+                await _stage(connection, chunk.messages)
+                await self.before.wait()
+                await self._merge(connection, chunk)
+        else:
+            await self.before.wait()
+        after.set()
+
+    async def _merge(self, connection: Connection, chunk: _Chunk) -> None:
+        owner_id, batch = self.owner_id, self.loaded.batch
+        self.loaded.skipped["forgotten"] += await _drop_forgotten(connection, owner_id)
         if chunk.threads:
             await _ensure_threads(connection, owner_id, chunk.threads)
         if chunk.typed:
             await _recognise_own_sends(connection, owner_id)
         new = await _insert(connection, owner_id, batch)
-        loaded.messages_new += new
+        self.loaded.messages_new += new
         if new < len(chunk.messages):
-            loaded.messages_updated += await _update(connection, owner_id, batch)
+            self.loaded.messages_updated += await _update(connection, owner_id, batch)
         if chunk.attachments:
             await _add_attachments(connection, owner_id, batch, chunk.attachments)
         if chunk.reactions:

@@ -21,3 +21,12 @@ def items(events: Iterator[tuple[str, str, Any]]) -> Iterator[Any]:
         depth += DEPTH.get(event, 0)
         if depth == 0:
             yield builder.value
+
+
+def whole(raw: object) -> int:
+    """The integer that a field holds, as a number or in digits; raises `ValueError` for anything else."""
+    if isinstance(raw, str) and len(raw) <= 20:  # noqa: PLR2004 -- digits of 64 bits and a sign
+        raw = int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool) or abs(raw) >= 1 << 64:
+        raise ValueError("no id")
+    return raw

@@ -23,7 +23,7 @@ from core.history.record import (
     Skipped,
     clean,
 )
-from core.history.streaming import items
+from core.history.streaming import items, whole
 from core.vocabulary import ChatKind
 
 KINDS = {
@@ -113,7 +113,7 @@ class Telegram:
     def entries(self) -> Iterator[Entry]:
         self._archive.bytes_read = 0
         with self._archive.open(self._name) as file:
-            events = cast("Any", ijson).parse(SanitisedJson(file), use_float=True)
+            events = cast("Any", ijson).parse(SanitisedJson(file))
             try:
                 yield from self._walk(events)
             except (ijson.JSONError, UnicodeDecodeError) as error:
@@ -155,7 +155,7 @@ class Telegram:
         chat = HistoryChat(
             platform="telegram",
             account=self._account,
-            id=_chat_id(kind, int(head["id"])),
+            id=_chat_id(kind, head["id"]),
             kind=KINDS[kind],
             title=clean(title) if isinstance(title, str) else "",
         )
@@ -228,14 +228,14 @@ def _message(raw: dict[str, Any], chat: HistoryChat, *, is_bot: bool) -> Entry:
     sender = _sender(raw, chat)
     return HistoryMessage(
         chat=chat,
-        id=str(int(raw["id"])),
+        id=str(whole(raw["id"])),
         sender=Person(id=sender.id, name=sender.name, is_bot=True)
         if is_bot and sender.id == chat.id
         else sender,
         sent_at=_time(raw, "date"),
         text=text,
         edited_at=_time(raw, "edited") if raw.get("edited") or raw.get("edited_unixtime") else None,
-        reply_to=None if reply is None or elsewhere else str(int(reply)),
+        reply_to=None if reply is None or elsewhere else str(whole(reply)),
         forwarded="forwarded_from" in raw or "forwarded_from_id" in raw,
         attachments=attachments,
         reactions=tuple(_reactions(raw)),
@@ -255,7 +255,7 @@ def _sender(raw: dict[str, Any], chat: HistoryChat) -> Person:
 def _time(raw: dict[str, Any], field: str) -> datetime:
     """The UTC time; the local one only where an old export has nothing else."""
     if stamp := raw.get(f"{field}_unixtime"):
-        return datetime.fromtimestamp(int(stamp), UTC)
+        return datetime.fromtimestamp(whole(stamp), UTC)
     at = datetime.fromisoformat(str(raw[field]))
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 

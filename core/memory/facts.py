@@ -194,9 +194,6 @@ async def correct_fact(connection: Connection, owner_id: OwnerId, fact_id: FactI
         [owner_id, fact_id, before.statement],
     )
     await connection.execute(
-        "DELETE FROM fact_embeddings WHERE owner_id = %s AND fact_id = %s", [owner_id, fact_id]
-    )
-    await connection.execute(
         """
         UPDATE facts SET statement = %s, corrected_at = now(), confidence = 1, hearsay = false
         WHERE owner_id = %s AND id = %s""",

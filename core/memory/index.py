@@ -26,6 +26,11 @@ LONGEST_SESSION = 64
 SHARED_BY = 50
 """Words that fewer messages share are not kept in the statistics: search counts them when asked."""
 
+MANY = 1000
+"""Vectors after which the planner's own statistics are refreshed at once."""
+
+Span = Literal["turn", "window", "fact"]
+
 Progress = Callable[[int, int], None]
 """Called with (texts embedded so far, texts to embed in all)."""
 
@@ -64,12 +69,14 @@ async def index_messages(
     """How many texts were embedded just now; 0 when everything was."""
     await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
-        await refresh_statistics(connection, owner_id)
+        if await refresh_statistics(connection, owner_id):
+            await connection.execute("SELECT analyze_memory()")
         turns = await _missing(connection, owner_id, embedder.name, "turn")
         windows = await _missing(connection, owner_id, embedder.name, "window")
         facts = await _missing_facts(connection, owner_id, embedder.name)
     total, done = len(turns) + len(windows) + len(facts), 0
-    for span, missing in (("turn", turns), ("window", windows), ("fact", facts)):
+    work: tuple[tuple[Span, list[int]], ...] = (("turn", turns), ("window", windows), ("fact", facts))
+    for span, missing in work:
         for start in range(0, len(missing), batch):
             ids = missing[start : start + batch]
             done += await _embed(database, owner_id, embedder, span, ids)
@@ -78,10 +85,9 @@ async def index_messages(
     if done:
         async with database.owner(owner_id) as connection:
             await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, embedder.name])
+            if done > MANY:
+                await connection.execute("SELECT analyze_memory()")
     return done
-
-
-Span = Literal["turn", "window", "fact"]
 
 
 async def _embed(
@@ -130,6 +136,9 @@ async def _place_chat(connection: Connection, owner_id: OwnerId, chat_id: int) -
     Neighbours share thread, audience and source: a window never quotes what the message itself would
     not show. Where a newcomer comes between two old messages, their windows lose their vectors.
     """
+    # The planner has not yet seen the table grow, and would read all of it for every chat.
+    await connection.execute("SET LOCAL enable_hashjoin = off")
+    await connection.execute("SET LOCAL enable_mergejoin = off")
     # One job at a time in a chat: two would link the same messages differently.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('passages', %s))", [chat_id])
     cursor = await connection.execute(
@@ -269,7 +278,8 @@ async def _read(connection: Connection, owner_id: OwnerId, span: Span, ids: Sequ
         if span == "fact":
             await cursor.execute(
                 """
-                SELECT id, subject || ': ' || statement AS text, md5(subject || ': ' || statement) AS fingerprint
+                SELECT id, subject || ': ' || statement AS text,
+                       md5(subject || ': ' || statement) AS fingerprint
                 FROM facts WHERE owner_id = %s AND id = ANY (%s)""",
                 [owner_id, list(ids)],
             )

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, RUF001 -- word lists and patterns are read on one line, and chats have curly quotes
+# ruff: noqa: E501 -- word lists and patterns are read on one line, and chats have curly quotes
 """How somebody writes, in numbers: from the messages of one direct chat, or of all."""
 
 import re

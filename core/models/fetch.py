@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, cast
 
+import httpx
+
 from core.errors import BadInput, ModelUnavailable, NotConfigured
 from core.models.convert import MANIFEST
 from core.models.weights import folder_name
@@ -53,11 +55,10 @@ def _download(name: str, folder: Path, patterns: tuple[str, ...]) -> dict[str, s
             allow_patterns=list(patterns),
             etag_timeout=SECONDS,
         )
-    except Exception as error:
-        # The hub's client raises its own, httpx's and OSError alike, by version.
+    except (OSError, ValueError, httpx.HTTPError) as error:
         raise ModelUnavailable(
-            f"{name} could not be fetched ({type(error).__name__}): is its name right, and is there a network? "
-            "A model that you bring yourself is named by its folder or GGUF file."
+            f"{name} could not be fetched ({type(error).__name__}): is its name right, and is there a "
+            "network? A model that you bring yourself is named by its folder or GGUF file."
         ) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     card: Any = told.card_data

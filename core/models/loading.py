@@ -73,6 +73,9 @@ class Loading(Generic[Model]):
             self.state = ModelState(kind="failed", sentence=str(error))
             log.warning("model.failed", model=self._name, error=type(error).__name__)
             return
+        except BaseException:
+            self.state = ModelState(kind="failed", sentence=f"{self._name} could not be loaded: see the log.")
+            raise
         seconds = round(time.monotonic() - started, 2)
         self.state = ModelState(kind="ready", sentence=f"{self._name} is ready (loaded in {seconds} s).")
         log.info("model.loaded", model=self._name, seconds=seconds)

@@ -263,7 +263,8 @@ class _Loaded:
         cuts = [at for mark in sampling.stop if (at := text.find(mark)) >= 0]
         counted = logprobs[: length + 1] if length < len(tokens) else logprobs
         return Sample(
-            text=(text[: min(cuts)] if cuts else text).strip(),
+            # A character of several tokens may be cut in two by the length.
+            text=(text[: min(cuts)] if cuts else text.rstrip("\ufffd")).strip(),
             finish="stop" if cuts or length < len(tokens) else "length",
             tokens=length,
             mean_logprob=sum(counted) / len(counted) if counted else None,

@@ -25,12 +25,13 @@ def usable_cores() -> int:
 def choose_threads(cores: int, *, generate: int = 0, embed: int = 0) -> Threads:
     """A share of `cores` for each kind of work; a figure above 0 is taken as it is.
 
-    Generation is what somebody waits for, so it gets all cores but one (two cores: both, since
-    one alone would halve the reply's speed). Embedding trickles beside it; training runs at
-    night and leaves one core for replies.
+    Generation is what somebody waits for, so it gets all cores but one; that one is left to
+    Postgres, the page and embedding. llama.cpp's threads wait for each other at every layer: with
+    a busy neighbour two threads on two cores were slower than one (24 against 31 to 57 tokens/s).
+    Training runs at night and leaves one core for replies.
     """
     return Threads(
-        generate=generate or (cores if cores <= 2 else cores - 1),  # noqa: PLR2004 -- reason above
+        generate=generate or max(1, cores - 1),
         embed=embed or max(1, cores // 4),
         train=max(1, cores - 1),
     )

@@ -44,10 +44,10 @@ async def migrate(admin_conninfo: str) -> list[str]:
     try:
         async with await psycopg.AsyncConnection.connect(admin_conninfo, autocommit=True) as connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-            await _refuse_old_server(connection)
-            await _prepare(connection)
+            await prepare_server(connection)
+            await _prepare_schema(connection)
             applied = [m.name for m in await _pending(connection) if await _apply(connection, m)]
-            await _take_roles(connection, inherit=False)
+            await take_roles(connection, inherit=False)
             return applied
     except psycopg.OperationalError as error:
         raise StorageError(
@@ -71,8 +71,9 @@ async def _refuse_old_server(connection: psycopg.AsyncConnection) -> None:
         )
 
 
-async def _prepare(connection: psycopg.AsyncConnection) -> None:
-    """The schema, the extension, the roles and the table of applied migrations; all may exist."""
+async def prepare_server(connection: psycopg.AsyncConnection) -> None:
+    """The extension and the roles, which this user may then become; all may exist."""
+    await _refuse_old_server(connection)
     cursor = await connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
     if await cursor.fetchone() is None:
         raise StorageError(
@@ -82,7 +83,11 @@ async def _prepare(connection: psycopg.AsyncConnection) -> None:
     await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     for role in ROLES:
         await _ensure_role(connection, role)
-    await _take_roles(connection, inherit=True)
+    await take_roles(connection, inherit=True)
+
+
+async def _prepare_schema(connection: psycopg.AsyncConnection) -> None:
+    """The schema and its table of applied migrations; both may exist."""
     await connection.execute("CREATE SCHEMA IF NOT EXISTS locum")
     await connection.execute("SET search_path = locum, public")
     await connection.execute("""
@@ -103,7 +108,7 @@ async def _ensure_role(connection: psycopg.AsyncConnection, role: str) -> None:
             await connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
 
 
-async def _take_roles(connection: psycopg.AsyncConnection, *, inherit: bool) -> None:
+async def take_roles(connection: psycopg.AsyncConnection, *, inherit: bool) -> None:
     """This user may become each role. It also has their rights while it migrates, to hand objects
     over to them, and not afterwards: what the roles may read, the tables' owner need not.
     """

@@ -1,8 +1,12 @@
 """The dataset, from real rows: consent, origin and opt-out are decided where the words are read."""
 
+import inspect
 import json
+import re
 import stat
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,9 @@ from core.memory.people import ensure_account, ensure_audience, ensure_contact_a
 from core.owners import ensure_owner
 from core.storage.database import Connection, Database
 from core.vocabulary import SourceKind
+from trainer.cli import WHY, _print  # pyright: ignore[reportPrivateUsage] -- what the screen shows
 from trainer.dataset import DatasetCounts, build_dataset
+from trainer.history import said_by_all
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -158,3 +164,21 @@ async def test_another_owners_words_are_not_seen(database: Database, owner: Owne
     other = await ensure_owner(database, "ines")
     counts, made = await built(database, other, tmp_path)
     assert (counts.messages, made) == (0, [])
+
+
+async def test_the_counts_are_one_json_document(database: Database, owner: OwnerId) -> None:
+    await store(database, owner, "1", [("contact", "coming at 5pm?"), ("typed", "yep"), ("bot", "beep")])
+    counts = await build_dataset(database, owner)
+    document = json.loads(json.dumps(counts.as_document()))
+    assert document["messages"] == 3
+    assert sum(document["windows"].values()) == 1
+    assert document["placeholders"] == {"date": 1}
+    assert document["left_out"] == {"bot": 1}
+    assert set(document) == {field.name for field in fields(DatasetCounts)}
+
+
+def test_every_reason_has_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    reasons = {*re.findall(r"THEN '(\w+)'", inspect.getsource(said_by_all)), "no_reply"}
+    assert reasons == set(WHY)
+    _print(DatasetCounts(messages=9, left_out=Counter(dict.fromkeys(reasons, 1))), None)
+    assert "the contact opted out" in capsys.readouterr().out

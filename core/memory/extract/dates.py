@@ -1,4 +1,4 @@
-# ruff: noqa: E501, ISC004 -- a pattern is read on one line, and chats have curly quotes
+# ruff: noqa: ISC004 -- a pattern is read on one line, and chats have curly quotes
 """When a sentence says that something is: calendar days out of "Friday", "on 5 June", "in two weeks".
 
 Anchored in the moment it was said, in the owner's time zone. What is ambiguous gives nothing.

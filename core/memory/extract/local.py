@@ -1,4 +1,3 @@
-# ruff: noqa: E501 -- a pattern is read on one line, and chats have curly quotes
 """The local extractor: rules over clauses, precision before recall, no model.
 
 It reads what somebody says of themselves; what one says of another is kept as hearsay. English first:
@@ -32,7 +31,11 @@ OTHERS_VERBS = {"lives": "live", "works": "work", "has": "have", "is": "am", "st
                 "speaks": "speak", "got": "got", "moved": "moved", "adopted": "adopted", "broke": "broke",
                 "quit": "quit", "lost": "lost", "graduated": "graduated", "was": "was", "turned": "turned",
                 "became": "became", "went": "went", "started": "started", "bought": "bought"}  # fmt: skip
-OTHER = re.compile(r"^(?P<name>[^\W\d_][\w-]+(?: [^\W\d_][\w-]+)?)(?P<verb> \w+|'s) (?P<rest>.+)$")
+OTHER = re.compile(
+    r"^(?P<name>[^\W\d_][\w-]+(?: [^\W\d_][\w-]+)??)(?:'(?P<short>s)| (?P<verb>"
+    + "|".join(OTHERS_VERBS)
+    + r")) (?P<rest>.+)$"
+)
 YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
 PREFERENCE_VERBS = {"love": "loves", "hate": "hates", "enjoy": "enjoys", "adore": "adores", "dislike": "dislikes",
                     "prefer": "prefers", "can't stand": "cannot stand"}  # fmt: skip
@@ -98,11 +101,10 @@ def _of_another(text: str, said: Said, people: tuple[Person, ...]) -> tuple[Pers
         return None
     called = match["name"].casefold()
     who = [p for p in people if called in (p.name.casefold(), p.name.casefold().split()[0])]
-    verb = match["verb"].strip().lower()
-    if len(who) != 1 or who[0] == said.speaker or (verb != "'s" and verb not in OTHERS_VERBS):
+    if len(who) != 1 or who[0] == said.speaker:
         return None
-    first = "I'm" if verb in ("'s", "is") else f"I {OTHERS_VERBS[verb]}"
-    rest = re.sub(r"^(?P<verb>)(?:his|her|their) ", "my ", match["rest"])
+    first = "I'm" if match["short"] or match["verb"] == "is" else f"I {OTHERS_VERBS[match['verb']]}"
+    rest = re.sub(r"^(?:his|her|their) ", "my ", match["rest"])
     return who[0], f"{first} {rest}"
 
 

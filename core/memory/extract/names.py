@@ -1,4 +1,4 @@
-# ruff: noqa: E501, RUF001, SIM905 -- word lists are read as words, and chats have curly quotes
+# ruff: noqa: E501 -- word lists are read as words, and chats have curly quotes
 """Which words are names: capitals where capitals say something, and names already met."""
 
 import re

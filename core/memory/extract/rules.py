@@ -122,7 +122,7 @@ WORK = (
     _rule("work", rf"{I_AM}working (?:at|for) {NAME}", "{who} works at {name}", "{name}", 0.8, slot="employer"),
     _rule(
         "work", rf"{I_HAVE}(?:started|start|got|accepted|taken|took|landed|found)(?: working|(?: an?| the| my)?(?: new)? (?:job|position|internship))"
-        rf" (?:at|with) {NAME}", "{who} works at {name}", "{name}", 0.85, slot="employer",
+        rf" (?:at|with) {NAME}", "{who} works at {name}", "{name}", 0.85, slot="employer", dating="told",
     ),
     _rule(
         "work", rf"{I}work as an? (?P<job>[\w ]{{0,24}}?(?:{PROFESSIONS}))\b", "{who} works as a {job}", "{job}", 0.9,

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, ISC004, RUF001 -- a pattern is read on one line, and chats have curly quotes
+# ruff: noqa: ISC004, RUF001 -- a pattern is read on one line, and chats have curly quotes
 """Chat text cut into clauses that can be taken at their word, and nothing else.
 
 What asks, supposes, quotes, exaggerates or jokes is not taken at its word.
@@ -13,7 +13,8 @@ CLAUSE = re.compile(
     r"|,\s+(?=(?:I|I'm|I've|I'll|my)\b)",
     re.IGNORECASE,
 )
-QUOTED = re.compile(r"[\"“”«»]|^\s*>|(?:^|\s)'[^']{3,}'(?:\s|$)|`")
+QUOTED_LINE = re.compile(r"^\s*>.*$", re.MULTILINE)
+QUOTED = re.compile(r"[\"“”«»]|(?:^|\s)'[^']{3,}'(?:\s|$)|`")
 NOT_MEANT = re.compile(
     r"""\b(?:
         if|unless|whether|would|wouldn't|i'd|could|couldn't|might|may\ (?!\d)|maybe|perhaps|probably|wish|imagine
@@ -81,7 +82,7 @@ def spell_out(text: str) -> str:
 
 def clauses(text: str) -> Iterator[str]:
     """The clauses of a message that state something, interjections cut off, in order."""
-    for sentence in SPLIT.split(text):
+    for sentence in SPLIT.split(QUOTED_LINE.sub("", text)):
         if not sentence or len(sentence) > LONGEST_SENTENCE or not _is_meant(sentence):
             continue
         for clause in CLAUSE.split(spell_out(sentence)):

@@ -1,4 +1,3 @@
-# ruff: noqa: E501, RUF001 -- schema and instructions are read on one line, and chats have curly quotes
 """The teacher's road: a stronger model reads the session, and is believed only where its sources agree."""
 
 import json

@@ -98,6 +98,9 @@ CREATE TRIGGER fact_changed AFTER UPDATE OF subject, statement ON facts FOR EACH
     WHEN (OLD.subject <> NEW.subject OR OLD.statement <> NEW.statement)
     EXECUTE FUNCTION fact_changed();
 
+-- New words wait in a list that every search reads through: a short one.
+ALTER INDEX messages_tsv SET (gin_pending_list_limit = 256);
+
 -- What is embedded of a message: its author counts among its words.
 CREATE FUNCTION spoken_line(m messages) RETURNS text LANGUAGE sql STABLE
 AS $$ SELECT m.sender_name || ': ' || m.text || CASE WHEN m.caption = '' THEN '' ELSE ' ' || m.caption END $$;
@@ -197,7 +200,7 @@ CREATE FUNCTION dense_candidates(
     p_scope search_scope, p_embedding halfvec, p_model text, p_depth integer, p_large boolean
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
-SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
+SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 100
 AS $$
 DECLARE
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
@@ -226,7 +229,7 @@ END $$;
 
 -- The messages that share the rarest words with a question, alone or with their neighbours.
 CREATE FUNCTION lexical_candidates(
-    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_any tsquery, p_depth integer
+    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 SET work_mem = '32MB'
@@ -234,12 +237,12 @@ AS $$
 DECLARE v_ids bigint[];
 BEGIN
     WITH matched AS MATERIALIZED (
-        SELECT m.id, p.before_id, p.after_id,
-               (SELECT bit_or(1::bigint << (t.place - 1)::integer)
-                FROM unnest(p_queries) WITH ORDINALITY t(query, place) WHERE m.tsv @@ t.query) AS words
-        FROM visible_messages(p_scope) m
-        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = m.id
-        WHERE m.tsv @@ p_any
+        SELECT f.id, p.before_id, p.after_id, f.words
+        FROM (SELECT m.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
+              FROM unnest(p_queries) WITH ORDINALITY t(query, place)
+              JOIN visible_messages(p_scope) m ON m.tsv @@ t.query
+              GROUP BY m.id) f
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = f.id
     ), windows AS MATERIALIZED (
         SELECT s.id, bit_or(s.words) AS words
         FROM (SELECT id, words FROM matched
@@ -279,14 +282,17 @@ BEGIN
         SELECT c.id, p.before_id, p.after_id, coalesce(p.session_id, -c.id) AS session_id
         FROM (SELECT DISTINCT unnest(p_ids)) c(id)
         LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = c.id
-    ), pieces AS MATERIALIZED (
-        SELECT m.id, m.chat_id, m.sent_at, length(m.tsv) AS size,
-               coalesce((SELECT bit_or(1::bigint << (t.place - 1)::integer)
-                         FROM unnest(p_queries) WITH ORDINALITY t(query, place)
-                         WHERE m.tsv @@ t.query), 0) AS words
+    ), texts AS MATERIALIZED (
+        SELECT m.id, m.chat_id, m.sent_at, m.tsv
         FROM (SELECT pl.id FROM places pl UNION SELECT pl.before_id FROM places pl
               UNION SELECT pl.after_id FROM places pl) x
         JOIN visible_messages(p_scope) m ON m.id = x.id
+    ), pieces AS MATERIALIZED (
+        SELECT x.id, x.chat_id, x.sent_at, length(x.tsv) AS size, coalesce(k.words, 0) AS words
+        FROM texts x
+        LEFT JOIN (SELECT y.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
+                   FROM texts y JOIN unnest(p_queries) WITH ORDINALITY t(query, place) ON y.tsv @@ t.query
+                   GROUP BY y.id) k ON k.id = x.id
     ), windows AS MATERIALIZED (
         SELECT own.id, own.chat_id, own.sent_at, p.session_id, own.size, own.words,
                own.size + coalesce(b.size, 0) + coalesce(a.size, 0) AS window_size,
@@ -354,7 +360,7 @@ DECLARE
     v_seen bigint;
     v_queries tsquery[];
     v_idf double precision[];
-    v_any tsquery;
+    v_some integer;
     v_ids bigint[] := '{}';
 BEGIN
     SELECT s.messages INTO v_total FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
@@ -369,16 +375,16 @@ BEGIN
         FROM search_terms(p_scope.owner_id, p_query) t
     )
     SELECT array_agg(t.query ORDER BY t.place), array_agg(t.idf ORDER BY t.place),
-           string_agg(t.query::text, ' | ') FILTER (WHERE t.so_far <= c_budget
-               OR v_seen <= c_budget AND v_seen > 0 OR t.place = 1 AND t.messages <= 5 * c_budget)::tsquery
-    INTO v_queries, v_idf, v_any FROM terms t;
+           count(*) FILTER (WHERE t.so_far <= c_budget OR v_seen BETWEEN 1 AND c_budget
+                            OR t.place = 1 AND t.messages <= 5 * c_budget)
+    INTO v_queries, v_idf, v_some FROM terms t;
     v_queries := coalesce(v_queries, '{}');
     v_idf := coalesce(v_idf, '{}');
     IF p_exact THEN
         SELECT array_agg(m.id) INTO v_ids FROM visible_messages(p_scope) m;
     ELSE
-        IF v_any IS NOT NULL THEN
-            v_ids := lexical_candidates(p_scope, v_queries, v_idf, v_any, p_depth);
+        IF v_some > 0 THEN
+            v_ids := lexical_candidates(p_scope, v_queries[:v_some], v_idf[:v_some], p_depth);
         END IF;
         IF p_embedding IS NOT NULL THEN
             v_ids := v_ids || dense_candidates(p_scope, p_embedding, p_model, p_depth,
@@ -456,7 +462,7 @@ BEGIN
     v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, p_chat_id, p_since, p_until, p_drafting);
     IF p_limit > 0 THEN
         RETURN QUERY SELECT 'message'::text, r.* FROM rank_messages(
-            v_scope, p_query, p_embedding, p_model, p_limit, greatest(200, 2 * p_limit), false) r;
+            v_scope, p_query, p_embedding, p_model, p_limit, greatest(100, 2 * p_limit), false) r;
     END IF;
     IF p_fact_limit > 0 THEN
         RETURN QUERY SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real

@@ -23,9 +23,14 @@ BEGIN
     END LOOP;
 END $$;
 
+-- After many rows came or went: fresh statistics for the planner, and no words left waiting.
 CREATE FUNCTION analyze_memory() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = locum, public, pg_temp
-AS $$ BEGIN ANALYZE messages, passages, embeddings, fact_embeddings; END $$;
+AS $$
+BEGIN
+    PERFORM gin_clean_pending_list('messages_tsv'), gin_clean_pending_list('facts_tsv');
+    ANALYZE messages, passages, embeddings, fact_embeddings;
+END $$;
 
 -- True when indexes stand, or stood already, for this owner and model.
 CREATE FUNCTION prepare_large_owner(p_owner_id bigint, p_model text) RETURNS boolean LANGUAGE plpgsql

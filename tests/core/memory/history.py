@@ -61,8 +61,8 @@ class History:
             sender_id = None if sender is None else (await self._person(connection, sender))[1]
             cursor = await connection.execute(
                 """
-                INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id, sender_name,
-                                      origin, sent_at, text, audience_id, source_id)
+                INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id,
+                                      sender_name, origin, sent_at, text, audience_id, source_id)
                 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
                 [
                     self.owner_id, chat.id, thread, f"m{next(self.numbers)}", sender_id, sender or "Mara",

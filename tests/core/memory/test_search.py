@@ -1,4 +1,5 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -46,23 +47,23 @@ async def lisbon(history: History) -> Chat:
     return ines
 
 
-async def find(
-    history: History, query: str, reader: Reader | None = None, *, dense: bool = True, **more: object
-) -> list[Hit]:
+async def find(history: History, query: str, *, dense: bool = True, **more: Any) -> list[Hit]:
+    """The owner's own search, unless another reader is named."""
     vector = (await EMBEDDER.embed([query]))[0] if dense else None
+    asked: dict[str, Any] = {"reader": Reader.owner(), "limit": 10} | more
     async with history.database.owner(history.owner_id) as connection:
         return await search_memory(
-            connection, owner_id=history.owner_id, reader=reader or Reader.owner(), query=query, vector=vector,
-            model=EMBEDDER.name, limit=10, **more,  # pyright: ignore[reportArgumentType] -- each test names its own
-        )  # fmt: skip
+            connection, owner_id=history.owner_id, query=query, vector=vector, model=EMBEDDER.name, **asked
+        )
 
 
 async def texts(history: History, hits: list[Hit]) -> list[str]:
-    rows = dict(await history.run("SELECT id, text FROM messages"))  # pyright: ignore[reportArgumentType] -- pairs
-    return [str(rows[hit.id]) for hit in hits if hit.kind == "message"]
+    rows = {int(str(row[0])): str(row[1]) for row in await history.run("SELECT id, text FROM messages")}
+    return [rows[hit.id] for hit in hits if hit.kind == "message"]
 
 
-async def test_the_message_that_shares_a_rare_word_comes_first(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_the_message_that_shares_a_rare_word_comes_first(history: History) -> None:
     assert (await texts(history, await find(history, "Who has the rope?")))[0] == "Bring the rope this time"
 
 
@@ -73,9 +74,8 @@ async def test_words_alone_find_what_is_not_indexed_yet(history: History, lisbon
     assert hits[0].dense == 0.0
 
 
-async def test_the_answer_beside_a_question_is_found_by_the_words_of_the_question(
-    history: History, lisbon: Chat
-) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_the_answer_beside_a_question_is_found_by_the_words_of_the_question(history: History) -> None:
     hits = await find(history, "when moving to Lisbon", dense=False)
     assert (await texts(history, hits))[:2] == [
         "When are you moving to Lisbon?",
@@ -85,12 +85,14 @@ async def test_the_answer_beside_a_question_is_found_by_the_words_of_the_questio
     assert (hits[1].lexical_window or 0) > 0
 
 
-async def test_a_question_of_stop_words_only_finds_nothing_by_words(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_a_question_of_stop_words_only_finds_nothing_by_words(history: History) -> None:
     assert await find(history, "who is it that was", dense=False) == []
 
 
 @pytest.mark.parametrize("query", ["", "'", "a'b\\c", "& | !", "(:*", "\\", "x" * 9000, "ß İ 🙂"])
-async def test_any_text_can_be_searched_for(history: History, lisbon: Chat, query: str) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_any_text_can_be_searched_for(history: History, query: str) -> None:
     assert isinstance(await find(history, query), list)
 
 
@@ -108,7 +110,8 @@ async def test_a_search_can_be_held_to_a_chat_and_to_a_span_of_time(history: His
     assert await find(history, "cat", until=first) == []
 
 
-async def test_what_was_said_after_until_does_not_move_the_score(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_what_was_said_after_until_does_not_move_the_score(history: History) -> None:
     """A window that quotes the future counts as the message alone."""
     rows = await history.run("SELECT sent_at FROM messages ORDER BY sent_at")
     hits = await find(history, "the flat is signed the cat", until=rows[2][0])
@@ -118,7 +121,8 @@ async def test_what_was_said_after_until_does_not_move_the_score(history: Histor
     assert best.dense is not None
 
 
-async def test_deleted_words_are_not_found_and_edited_ones_are(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_deleted_words_are_not_found_and_edited_ones_are(history: History) -> None:
     await history.run("UPDATE messages SET text = 'Bring the harness' WHERE text LIKE 'Bring the rope%%'")
     await history.run("UPDATE messages SET text = '', deleted_at = now() WHERE text LIKE 'And the cat%%'")
     assert all((hit.lexical or 0) == 0 for hit in await find(history, "rope"))
@@ -165,7 +169,8 @@ async def test_recent_turns_need_all_that_they_are_asked_with(history: History, 
             await history.run("SELECT * FROM recent_turns(%s, %s, NULL, now(), 5)", *values)
 
 
-async def test_the_searching_role_lends_nothing_but_the_roads(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_the_searching_role_lends_nothing_but_the_roads(history: History) -> None:
     """The functions inside could be handed a scope by hand; the application may not call them."""
     for statement in (
         "SELECT * FROM visible_messages(NULL)",
@@ -203,12 +208,12 @@ async def test_recent_turns_of_a_group_begin_when_its_newest_member_came(history
     assert [turn.text for turn in spoken] == ["Welcome Uwe"]
 
 
-async def replies(history: History, query: str, reader: Reader, **more: object) -> list[tuple[str, str]]:
+async def replies(history: History, query: str, reader: Reader, **more: Any) -> list[tuple[str, str]]:
     vector = (await EMBEDDER.embed([query]))[0]
     async with history.database.owner(history.owner_id) as connection:
         found = await past_replies(
             connection, owner_id=history.owner_id, reader=reader, query=query, vector=vector,
-            model=EMBEDDER.name, **more,  # pyright: ignore[reportArgumentType] -- each test names its own
+            model=EMBEDDER.name, **more,
         )  # fmt: skip
     return [(reply.asked, reply.reply) for reply in found]
 
@@ -248,7 +253,8 @@ async def test_a_reply_given_after_until_is_not_a_past_one(history: History) -> 
     assert len(await replies(history, "coffee tomorrow", Reader.owner())) == 1
 
 
-async def test_evidence_is_read_only_by_who_may_see_it(history: History, lisbon: Chat) -> None:
+@pytest.mark.usefixtures("lisbon")
+async def test_evidence_is_read_only_by_who_may_see_it(history: History) -> None:
     tom = await history.contact("Tom")
     everything = [int(str(row[0])) for row in await history.run("SELECT id FROM messages")]
     async with history.database.owner(history.owner_id) as connection:
@@ -289,7 +295,7 @@ async def test_facts_are_found_as_of_a_time_unless_hidden(history: History, lisb
     new = await add_fact(history, "Mara lives in Lisbon", source)
     await add_fact(history, "Mara lives in hiding", source, hidden=True)
 
-    async def facts(**more: object) -> set[int]:
+    async def facts(**more: Any) -> set[int]:
         hits = await find(history, "where does Mara live", facts=5, **more)
         return {hit.id for hit in hits if hit.kind == "fact"}
 
@@ -309,8 +315,8 @@ async def test_the_place_of_a_late_message_is_between_its_neighbours(history: Hi
     rows = await history.run("SELECT id, sent_at FROM messages ORDER BY sent_at LIMIT 2")
     first, second = int(str(rows[0][0])), int(str(rows[1][0]))
     between = rows[0][1]
-    assert hasattr(between, "year")
-    late = await history.say(lisbon, "Ines", "Or later", at=between + timedelta(seconds=20))  # pyright: ignore[reportOperatorIssue] -- a datetime
+    assert isinstance(between, datetime)
+    late = await history.say(lisbon, "Ines", "Or later", at=between + timedelta(seconds=20))
     assert await index_messages(history.database, history.owner_id, EMBEDDER) == 4
     links = await history.run(
         "SELECT message_id, before_id, after_id FROM passages WHERE message_id = ANY (%s)",

@@ -1,0 +1,337 @@
+"""`locum bench search`: how long a search takes, beside the bare vector query, and what bounds cost.
+
+The rows are made (words by Zipf's law, in chats of about a thousand messages), or taken from a file
+of neutral records and repeated until there are enough. The vectors are never a model's: each is the
+sum of its words' random directions, with noise, so that like texts are near. For every size the same
+questions go through the served search, through the same ranking over every row, and through the
+bare query `ORDER BY embedding <=> question LIMIT 10` of one owner.
+"""
+
+import asyncio
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import numpy as np
+import typer
+from pgvector import HalfVector
+from rich.console import Console
+
+from core.audience import Reader
+from core.bench.records import Record, write_records
+from core.bench.scratch import describe_machine, scratch_database
+from core.errors import BadInput
+from core.ids import OwnerId
+from core.memory.index import place_messages, refresh_statistics
+from core.memory.search import as_halfvec, search_memory
+from core.models.faces import Vectors
+from core.owners import ensure_owner
+from core.settings import load_settings
+from core.storage.database import Connection, Database
+
+MODEL = "made-vectors"
+DIMENSION = 384
+CHAT = 1000
+"""Messages of one chat."""
+
+CHUNK = 10_000
+"""Messages written and given vectors at once."""
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    text: str
+    vector: np.ndarray
+
+
+class WordVectors:
+    """A random direction for each word; a text is the sum of its words', the common ones fainter."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._noise = np.random.default_rng(seed)
+        self._known: dict[str, np.ndarray] = {}
+        self._seen: dict[str, int] = {}
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors, shape (texts, DIMENSION)."""
+        rows = self._noise.normal(scale=0.3 / DIMENSION**0.5, size=(len(texts), DIMENSION))
+        for number, text in enumerate(texts):
+            for word in text.lower().split():
+                self._seen[word] = seen = self._seen.get(word, 0) + 1
+                rows[number] += self._direction(word) / seen**0.25
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    def _direction(self, word: str) -> np.ndarray:
+        if word not in self._known:
+            number = zlib.crc32(f"{self._seed} {word}".encode())
+            direction = np.random.default_rng(number).normal(size=DIMENSION)
+            self._known[word] = direction / np.linalg.norm(direction)
+        return self._known[word]
+
+
+def made_records(seed: int) -> Iterator[Record]:
+    """Messages without end: three to twenty words, frequent ones often, a minute or a night apart."""
+    random = np.random.default_rng(seed)
+    at = START
+    for number in range(10**9):
+        words = np.minimum(random.zipf(1.3, size=int(random.integers(3, 20))), 50_000)
+        at += timedelta(minutes=1) if random.random() < 0.95 else timedelta(hours=9)  # noqa: PLR2004 -- one in twenty
+        yield Record(
+            id=f"r{number}",
+            sender=f"person{int(random.integers(6))}",
+            sent_at=at,
+            text=" ".join(f"w{int(word)}" for word in words),
+        )
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The file's messages, then the same ones again with other ids and later times, without end."""
+    lap = 0
+    while True:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            for line in file:
+                raw = json.loads(line)
+                if not raw["text"]:
+                    continue
+                yield Record(
+                    id=f"{lap}-{raw['id']}",
+                    sender=str(raw["sender"]["name"]),
+                    sent_at=datetime.fromisoformat(raw["sent_at"]) + timedelta(days=3650 * lap),
+                    text=str(raw["text"])[:2000],
+                )
+        lap += 1
+
+
+async def fill(
+    database: Database, owner_id: OwnerId, records: Iterator[Record], rows: int, vectors: WordVectors
+) -> None:
+    """The owner's memory: messages, places, statistics, vectors of both spans, and the indexes."""
+    while rows > 0:
+        chunk = list(islice(records, min(CHUNK, rows)))
+        rows -= len(chunk)
+        async with database.owner(owner_id) as connection:
+            for start in range(0, len(chunk), CHAT):
+                part = chunk[start : start + CHAT]
+                await write_records(connection, owner_id, f"{part[0].id}", part)
+    await place_messages(database, owner_id)
+    async with database.owner(owner_id) as connection:
+        await refresh_statistics(connection, owner_id)
+        await connection.execute("SELECT analyze_memory()")
+    for span in ("turn", "window"):
+        await _fill_vectors(database, owner_id, span, vectors)
+    async with database.owner(owner_id) as connection:
+        await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, MODEL])
+        await connection.execute("SELECT analyze_memory()")
+
+
+async def _fill_vectors(database: Database, owner_id: OwnerId, span: str, vectors: WordVectors) -> None:
+    last = 0
+    while True:
+        async with database.owner(owner_id) as connection:
+            cursor = await connection.execute(
+                """
+                SELECT m.id, CASE WHEN %s THEN m.text ELSE concat_ws(' ', b.text, m.text, a.text) END
+                FROM messages m
+                LEFT JOIN passages p ON p.owner_id = m.owner_id AND p.message_id = m.id
+                LEFT JOIN messages b ON b.owner_id = m.owner_id AND b.id = p.before_id
+                LEFT JOIN messages a ON a.owner_id = m.owner_id AND a.id = p.after_id
+                WHERE m.owner_id = %s AND m.id > %s ORDER BY m.id LIMIT %s""",
+                [span == "turn", owner_id, last, CHUNK],
+            )
+            rows = await cursor.fetchall()
+            if not rows:
+                return
+            await _copy_vectors(
+                connection,
+                owner_id,
+                span,
+                [int(row[0]) for row in rows],
+                vectors.embed([str(row[1]) for row in rows]),
+            )
+        last = int(rows[-1][0])
+
+
+async def _copy_vectors(
+    connection: Connection, owner_id: OwnerId, span: str, ids: Sequence[int], vectors: Vectors
+) -> None:
+    await connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS made (id bigint, embedding halfvec) ON COMMIT DELETE ROWS"
+    )
+    async with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY made (id, embedding) FROM STDIN WITH (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["int8", "halfvec"])
+        for number, vector in zip(ids, vectors, strict=True):
+            await copy.write_row((number, HalfVector(vector)))
+    await connection.execute(
+        """
+        INSERT INTO embeddings (owner_id, message_id, model, span, dimension, embedding)
+        SELECT %s, id, %s, %s, %s, embedding FROM made""",
+        [owner_id, MODEL, span, DIMENSION],
+    )
+
+
+async def choose_questions(
+    database: Database, owner_id: OwnerId, count: int, vectors: WordVectors, seed: int
+) -> list[Question]:
+    """Some words of messages of this memory, as somebody who half remembers them would ask."""
+    async with database.owner(owner_id) as connection:
+        cursor = await connection.execute(
+            """
+            SELECT text FROM messages WHERE owner_id = %s AND array_length(string_to_array(text, ' '), 1) >= 4
+            ORDER BY md5(id::text) LIMIT %s""",
+            [owner_id, count],
+        )
+        texts = [str(row[0]).split() for row in await cursor.fetchall()]
+    random = np.random.default_rng(seed)
+    asked = [" ".join(random.permutation(words)[: max(3, len(words) // 2)][:12]) for words in texts]
+    return [Question(text=t, vector=v) for t, v in zip(asked, vectors.embed(asked), strict=True)]
+
+
+Ask = Callable[[Connection, Question], Awaitable[list[int]]]
+
+
+async def ask_served(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
+    hits = await search_memory(
+        connection, owner_id=owner_id, reader=Reader.owner(), query=question.text, vector=question.vector,
+        model=MODEL, limit=10,
+    )  # fmt: skip
+    return [hit.id for hit in hits]
+
+
+async def ask_by_words(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
+    hits = await search_memory(
+        connection, owner_id=owner_id, reader=Reader.owner(), query=question.text, vector=None, model=MODEL,
+        limit=10,
+    )  # fmt: skip
+    return [hit.id for hit in hits]
+
+
+async def ask_exactly(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
+    cursor = await connection.execute(
+        "SELECT id FROM search_memory_exactly(%s, 'owner', NULL, %s, %s, %s, 10)",
+        [owner_id, question.text, as_halfvec(question.vector), MODEL],
+    )
+    return [int(row[0]) for row in await cursor.fetchall()]
+
+
+async def ask_bare(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
+    cursor = await connection.execute(
+        """
+        SELECT message_id FROM embeddings WHERE owner_id = %s AND model = %s AND span = 'turn'
+        ORDER BY embedding <=> %s LIMIT 10""",
+        [owner_id, MODEL, as_halfvec(question.vector)],
+    )
+    return [int(row[0]) for row in await cursor.fetchall()]
+
+
+async def timed(
+    database: Database,
+    owner_id: OwnerId,
+    ask: Callable[[OwnerId, Connection, Question], Awaitable[list[int]]],
+    questions: Sequence[Question],
+) -> tuple[dict[str, object], list[list[int]]]:
+    """Milliseconds of each call, after one that warms up; and what was found."""
+    took: list[float] = []
+    found: list[list[int]] = []
+    async with database.owner(owner_id) as connection:
+        await ask(owner_id, connection, questions[0])
+        for question in questions:
+            before = time.perf_counter()
+            found.append(await ask(owner_id, connection, question))
+            took.append(1000 * (time.perf_counter() - before))
+    p50, p95 = np.percentile(took, [50, 95])
+    return {"n": len(took), "p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}, found
+
+
+def overlap(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> float:
+    """The share of the wanted ids that were found."""
+    hits = sum(len(set(a) & set(b)) for a, b in zip(found, wanted, strict=True))
+    return round(hits / max(1, sum(len(b) for b in wanted)), 4)
+
+
+async def measure_size(
+    database: Database, rows: int, file: Path | None, *, queries: int, exact: int, seed: int
+) -> dict[str, object]:
+    owner_id = await ensure_owner(database, f"bench-{rows}")
+    vectors = WordVectors(seed)
+    began = time.perf_counter()
+    await fill(database, owner_id, read_records(file) if file else made_records(seed), rows, vectors)
+    filled = time.perf_counter() - began
+    questions = await choose_questions(database, owner_id, queries, vectors, seed)
+    served, found = await timed(database, owner_id, ask_served, questions)
+    words, _ = await timed(database, owner_id, ask_by_words, questions)
+    bare, _ = await timed(database, owner_id, ask_bare, questions)
+    exactly, wanted = await timed(database, owner_id, ask_exactly, questions[:exact])
+    return {
+        "rows": rows,
+        "filled_s": round(filled, 1),
+        "search": served,
+        "search_words_only": words,
+        "bare_vector_query": bare,
+        "exact_fusion": exactly,
+        "recall@10_against_exact_fusion": overlap(found[:exact], wanted),
+    }
+
+
+async def measure_search(
+    sizes: Sequence[int], file: Path | None, *, queries: int, exact: int, seed: int, console: Console
+) -> dict[str, object]:
+    """The whole report, as `--json` prints it."""
+    results: list[dict[str, object]] = []
+    async with scratch_database(load_settings()) as database:
+        machine = await describe_machine(database)
+        for rows in sizes:
+            console.print(f"{rows} messages: filling")
+            results.append(await measure_size(database, rows, file, queries=queries, exact=exact, seed=seed))
+            console.print(json.dumps(results[-1]), highlight=False, markup=False)
+    return {
+        "machine": machine,
+        "rows_from": file.name if file else "made: Zipf's law",
+        "vectors": f"made: sums of random word directions with noise, {DIMENSION} dimensions, no model",
+        "seed": seed,
+        "sizes": results,
+    }
+
+
+def register(bench: typer.Typer) -> None:
+    @bench.command("search")
+    def search(  # pyright: ignore[reportUnusedFunction] -- typer keeps it
+        rows: Annotated[str, typer.Option(help="Sizes, comma separated.")] = "10000,100000,300000",
+        file: Annotated[
+            Path | None, typer.Option(help="Neutral records (JSONL, plain or gzip) to take the words from.")
+        ] = None,
+        queries: Annotated[int, typer.Option(min=1, help="Questions for each size.")] = 100,
+        exact: Annotated[int, typer.Option(min=1, help="How many also go through every row.")] = 20,
+        seed: int = 0,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Measure how long search takes, beside the bare vector query."""
+        try:
+            sizes = [int(size) for size in rows.split(",")]
+        except ValueError:
+            raise BadInput(f"--rows takes numbers, comma separated; this was {rows!r}.") from None
+        result = asyncio.run(
+            measure_search(sizes, file, queries=queries, exact=exact, seed=seed, console=Console(stderr=True))
+        )
+        if as_json:
+            typer.echo(json.dumps(result, indent=2))
+            return
+        for size in cast("list[dict[str, Any]]", result["sizes"]):
+            typer.echo(
+                f"{size['rows']:>8} messages: search p50 {size['search']['p50_ms']} ms, "
+                f"p95 {size['search']['p95_ms']} ms; "
+                f"bare vector query p95 {size['bare_vector_query']['p95_ms']} ms; "
+                f"recall@10 of the exact ranking {size['recall@10_against_exact_fusion']}"
+            )

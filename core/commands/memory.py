@@ -1,0 +1,468 @@
+"""`locum memory`: what Locum knows, from where, and the owner's hand on it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from core.audience import Reader
+from core.errors import BadInput
+from core.ids import FactId
+from core.memory import forgetting
+from core.memory.extraction import extract_new
+from core.memory.facts import (
+    Fact,
+    bury_fact,
+    correct_fact,
+    hide_fact,
+    list_facts,
+    pin_fact,
+    read_fact,
+    read_history,
+)
+from core.memory.forgetting import Forgotten, Target
+from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
+from core.memory.profiling import refresh_profiles
+from core.memory.references import find_chat, find_contact
+from core.models.choose import open_teacher
+from core.runtime import Locum, open_locum
+from core.settings import Settings, load_settings
+from core.storage.database import Connection
+
+out = Console()
+notes = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+FactArgument = Annotated[int, typer.Argument(help="The fact's number, as 'locum memory facts' shows it.")]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="As it was known to be on that day: YYYY-MM-DD.")
+]
+ReaderOption = Annotated[
+    str | None,
+    typer.Option("--reader", help="Only what this contact may learn; 'chat:TITLE' for everyone in a chat."),
+]
+
+
+class Kind(StrEnum):
+    """What can be forgotten."""
+
+    MESSAGE = "message"
+    FACT = "fact"
+    CONTACT = "contact"
+    CHAT = "chat"
+
+
+def register(app: typer.Typer) -> None:
+    memory = typer.Typer(help="What Locum knows, from where, and since when.", no_args_is_help=True)
+    for name, command in (
+        ("facts", show_facts),
+        ("profile", show_profile),
+        ("biography", show_biography),
+        ("show", show_fact),
+        ("correct", correct),
+        ("pin", pin),
+        ("hide", hide),
+        ("forget", forget),
+        ("extract", extract),
+    ):
+        memory.command(name)(command)
+    app.add_typer(memory, name="memory")
+
+
+def show_facts(
+    *,
+    about: Annotated[str | None, typer.Option(help="A contact, or 'owner'.")] = None,
+    as_of: AsOfOption = None,
+    reader: ReaderOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """What is known: of everybody, or --about one; now, or --as-of a day; to you, or to a --reader."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        moment = _end_of_day(as_of, locum.settings)
+        contact = None
+        if about is not None and about != "owner":
+            contact = (await find_contact(connection, locum.owner_id, about)).id
+        kind = None if about is None else "owner" if contact is None else "contact"
+        who = await _reader(connection, locum, reader)
+        facts: list[Fact] | list[KnownFact]
+        if who is None:
+            facts = await list_facts(
+                connection,
+                locum.owner_id,
+                about=kind or "anybody",
+                contact_id=contact,
+                as_of=moment,
+                limit=limit,
+            )
+        else:
+            facts = await known_facts(
+                connection,
+                owner_id=locum.owner_id,
+                reader=who,
+                subject_kind=kind,
+                contact_id=contact,
+                as_of=moment,
+                limit=limit,
+            )
+        if as_json:
+            _print_json({"facts": [asdict(fact) for fact in facts]})
+        else:
+            out.print(_table(facts))
+
+    _run(work)
+
+
+def show_profile(
+    contact: Annotated[str, typer.Argument(help="A name, a platform's id, or the number Locum shows.")],
+    *,
+    as_of: AsOfOption = None,
+    reader: ReaderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who a contact is to you, and how the two of you write."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        found = await find_contact(connection, locum.owner_id, contact)
+        who = await _reader(connection, locum, reader) or Reader.owner()
+        profile = await read_profile(
+            connection,
+            owner_id=locum.owner_id,
+            reader=who,
+            contact_id=found.id,
+            as_of=_end_of_day(as_of, locum.settings),
+        )
+        commitments = await _commitments(connection, locum, found.id) if reader is None else []
+        _show_profile(profile, commitments, as_json=as_json)
+
+    _run(work)
+
+
+def show_biography(
+    *, as_of: AsOfOption = None, reader: ReaderOption = None, as_json: JsonOption = False
+) -> None:
+    """What is known of you, and how you write."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        profile = await read_profile(
+            connection,
+            owner_id=locum.owner_id,
+            reader=await _reader(connection, locum, reader) or Reader.owner(),
+            contact_id=None,
+            as_of=_end_of_day(as_of, locum.settings),
+        )
+        commitments = await _commitments(connection, locum, None) if reader is None else []
+        _show_profile(profile, commitments, as_json=as_json)
+
+    _run(work)
+
+
+def show_fact(fact: FactArgument, *, as_json: JsonOption = False) -> None:
+    """One fact: its sources, your corrections, and what it replaced and was replaced by."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        history = await read_history(connection, locum.owner_id, FactId(fact))
+        if as_json:
+            _print_json(asdict(history))
+            return
+        out.print(_table([*history.older, history.fact, *history.newer]))
+        for edit in history.edits:
+            out.print(f"until {edit.edited_at:%Y-%m-%d %H:%M}: {edit.statement_before}", markup=False)
+        for source in history.sources:
+            out.print(
+                f"{source.sent_at:%Y-%m-%d %H:%M} {source.chat_title} · {source.sender}: {source.text}"
+                f"  [{source.platform_message_id}]",
+                markup=False,
+            )
+
+    _run(work)
+
+
+def correct(
+    fact: FactArgument,
+    text: Annotated[str, typer.Argument(help="The statement as it should be, in the third person.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say it right. Your wording outlives re-reading; it is known to whom the fact was known to."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        corrected = await correct_fact(connection, locum.owner_id, FactId(fact), text)
+        _show_changed(corrected, as_json=as_json)
+
+    _run(work)
+
+
+def pin(
+    fact: FactArgument,
+    *,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a fact first in every profile and prompt that may hold it."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        pinned = await pin_fact(connection, locum.owner_id, FactId(fact), pinned=not off)
+        _show_changed(pinned, as_json=as_json)
+
+    _run(work)
+
+
+def hide(
+    fact: FactArgument,
+    *,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a fact, and use it nowhere."""
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        hidden = await hide_fact(connection, locum.owner_id, FactId(fact), hidden=not off)
+        _show_changed(hidden, as_json=as_json)
+
+    _run(work)
+
+
+def forget(
+    kind: Annotated[Kind, typer.Argument(help="What is to be forgotten.")],
+    what: Annotated[str, typer.Argument(help="Which: a number, a platform's id, or a name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    keep_messages: Annotated[
+        bool, typer.Option("--keep-messages", help="With 'fact': remove the fact alone, for good.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what will go, ask, and remove it everywhere it left a trace.
+
+    A fact goes with the messages that say it. Adapters that learned from any of it are retired at once.
+    What is removed is gone for every query; old pages of the database files, its log and earlier backups
+    are not rewritten by this command.
+    """
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        if keep_messages:
+            await _bury(connection, locum, kind, what, yes=yes, as_json=as_json)
+            return
+        target = await _target(connection, locum, kind, what)
+        async with connection.transaction(force_rollback=True):
+            would = await forgetting.forget(connection, locum.owner_id, target)
+        if not _agreed(would, yes=yes, as_json=as_json):
+            return
+        gone = await forgetting.forget(connection, locum.owner_id, target)
+        _show_forgotten(gone, forgotten=True, as_json=as_json)
+
+    _run(work, then=lambda locum: refresh_profiles(locum.database, locum.owner_id))
+
+
+def extract(*, as_json: JsonOption = False) -> None:
+    """Read what is new: closed sessions become facts, commitments and profiles. Safe to stop and repeat."""
+
+    async def main() -> None:
+        settings = load_settings()
+        async with open_locum(settings) as locum:
+            teacher = await open_teacher(settings)
+            bar = Progress(TextColumn("Reading sessions"), BarColumn(), MofNCompleteColumn(), console=notes)
+            with bar:
+                task = bar.add_task("read", total=None)
+                report = await extract_new(
+                    locum.database,
+                    locum.owner_id,
+                    teacher=teacher,
+                    on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+        told = {key: value for key, value in asdict(report).items() if key != "fact_ids"}
+        if as_json:
+            _print_json(told)
+        else:
+            out.print(
+                f"{report.sessions_read} sessions read: {report.facts} facts, {report.commitments} commitments."
+            )
+
+    asyncio.run(main())
+
+
+# ─── Shared by the commands ──────────────────────────────────────────────────────────────────
+
+
+def _run(
+    work: Callable[[Locum, Connection], Awaitable[None]],
+    *,
+    then: Callable[[Locum], Awaitable[object]] | None = None,
+) -> None:
+    async def main() -> None:
+        async with open_locum(load_settings()) as locum:
+            async with locum.database.owner(locum.owner_id) as connection:
+                await work(locum, connection)
+            if then is not None:
+                await then(locum)
+
+    asyncio.run(main())
+
+
+def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
+    """The last moment of that day, in the owner's time zone."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
+    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.time_zone))
+    return (after - timedelta(microseconds=1)).astimezone(UTC)
+
+
+async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
+    if text is None or text == "owner":
+        return None
+    if text.startswith("chat:"):
+        return Reader.chat((await find_chat(connection, locum.owner_id, text.removeprefix("chat:"))).id)
+    return Reader.contact((await find_contact(connection, locum.owner_id, text)).id)
+
+
+async def _commitments(
+    connection: Connection, locum: Locum, contact_id: int | None
+) -> list[dict[str, object]]:
+    """Open commitments: with that contact, or with anybody; for the owner's eyes."""
+    cursor = await connection.execute(
+        """
+        SELECT c.statement, c.by_owner, c.due_at,
+               (SELECT array_agg(s.message_id ORDER BY s.message_id) FROM commitment_sources s
+                WHERE s.owner_id = c.owner_id AND s.commitment_id = c.id)
+        FROM commitments c
+        WHERE c.owner_id = %(owner)s AND c.state = 'open'
+          AND (%(contact)s::bigint IS NULL OR c.contact_id = %(contact)s)
+        ORDER BY c.due_at NULLS LAST, c.id""",
+        {"owner": locum.owner_id, "contact": contact_id},
+    )
+    return [
+        {"statement": row[0], "by_owner": row[1], "due_at": row[2], "source_ids": row[3]}
+        for row in await cursor.fetchall()
+    ]
+
+
+async def _target(connection: Connection, locum: Locum, kind: Kind, what: str) -> Target:
+    match kind:
+        case Kind.MESSAGE:
+            return await forgetting.find_message(connection, locum.owner_id, what)
+        case Kind.FACT:
+            return await forgetting.find_fact(connection, locum.owner_id, _number(what))
+        case Kind.CONTACT:
+            return await forgetting.find_everything_of(connection, locum.owner_id, what)
+        case Kind.CHAT:
+            return await forgetting.find_whole_chat(connection, locum.owner_id, what)
+
+
+async def _bury(
+    connection: Connection, locum: Locum, kind: Kind, what: str, *, yes: bool, as_json: bool
+) -> None:
+    if kind != Kind.FACT:
+        raise BadInput("--keep-messages goes with 'fact': a message cannot be forgotten and kept.")
+    fact = await read_fact(connection, locum.owner_id, _number(what))
+    if _agreed(Forgotten(facts=1), yes=yes, as_json=as_json):
+        await bury_fact(connection, locum.owner_id, fact.id)
+        _show_forgotten(Forgotten(facts=1), forgotten=True, as_json=as_json)
+
+
+def _number(text: str) -> FactId:
+    if not text.isdigit():
+        raise BadInput(f"'{text}' is no fact's number: 'locum memory facts' shows them.")
+    return FactId(int(text))
+
+
+def _agreed(would: Forgotten, *, yes: bool, as_json: bool) -> bool:
+    """Whether to go on; where nobody can be asked, what would go is told, and it is left."""
+    if yes:
+        return True
+    if as_json or not sys.stdin.isatty():
+        _show_forgotten(would, forgotten=False, as_json=as_json)
+        return False
+    notes.print(_counts(would), highlight=False)
+    return typer.confirm("Forget all of this?", err=True)
+
+
+def _counts(gone: Forgotten) -> str:
+    told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
+    return ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in told.items()) or "nothing"
+
+
+def _show_forgotten(gone: Forgotten, *, forgotten: bool, as_json: bool) -> None:
+    if as_json:
+        _print_json({"forgotten": forgotten, **asdict(gone)})
+    else:
+        out.print(
+            f"Forgotten: {_counts(gone)}."
+            if forgotten
+            else f"Would go: {_counts(gone)}. Add --yes to do it.",
+            highlight=False,
+        )
+
+
+def _show_changed(fact: Fact, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(asdict(fact))
+    else:
+        out.print(_table([fact]))
+
+
+def _show_profile(profile: Profile | None, commitments: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        told = {"profile": asdict(profile) if profile else None, "commitments": commitments}
+        _print_json(told)
+        return
+    if profile is None:
+        out.print("Nothing is known yet: 'locum memory extract' reads what was imported.")
+        return
+    out.print(profile.name, style="bold", markup=False)
+    for line in profile.lines:
+        marks = " (hearsay)" if line.hearsay else ""
+        out.print(f"  {line.statement}{marks}  [{line.fact_id}]", markup=False, highlight=False)
+    for commitment in commitments:
+        out.print(f"  open: {commitment['statement']}", markup=False, highlight=False)
+    for whose, style in (("you", profile.style), ("they", profile.their_style)):
+        if style is not None and style.messages:
+            out.print(
+                f"  {whose} write: {style.mean_words} words a message, {style.messages_per_burst} messages a burst, "
+                f"{style.lowercase_share:.0%} lower case, language {style.language or 'unclear'}",
+                markup=False,
+                highlight=False,
+            )
+
+
+def _table(facts: list[Fact] | list[KnownFact]) -> Table:
+    table = Table("fact", "statement", "kind", "since", "until", "sure", "")
+    for fact in facts:
+        number = fact.id if isinstance(fact, Fact) else fact.fact_id
+        marks = [mark for mark in ("pinned", "hidden", "hearsay") if getattr(fact, mark, False)]
+        until = f"{fact.valid_to:%Y-%m-%d}" if fact.valid_to else ""
+        table.add_row(
+            str(number),
+            fact.statement.replace("[", "\\["),
+            fact.kind,
+            f"{fact.valid_from:%Y-%m-%d}",
+            until,
+            f"{fact.confidence:.2f}",
+            " ".join(marks),
+        )
+    return table
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(told, default=_jsonable, ensure_ascii=False) + "\n")
+
+
+def _jsonable(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

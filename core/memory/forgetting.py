@@ -1,0 +1,421 @@
+"""Forgetting: what rests on a message goes with it, everywhere, in one transaction.
+
+The cascade is `forget`; it reads from top to bottom. This is logical removal: pages of the database,
+its write-ahead log and backups made before are another matter, which the physical purge deals with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from psycopg.types.json import Jsonb
+
+from core.errors import BadInput
+from core.ids import ChatId, ContactId, FactId, MessageId, OwnerId
+from core.memory.references import find_chat, find_contact
+from core.storage.database import Connection
+
+RETIRED = "A message that it learned from was forgotten."
+NOBODY = "(forgotten)"
+"""The name of a forgotten contact: the row stays, for a chat's known members must stay known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the owner wants forgotten, found but untouched."""
+
+    kind: str
+    messages: tuple[MessageId, ...]
+    fact_id: FactId | None = None
+    chat_ids: tuple[ChatId, ...] = ()
+    """Chats that go whole."""
+    contact_id: ContactId | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Forgotten:
+    """How many rows of each kind went, or would go."""
+
+    messages: int = 0
+    facts: int = 0
+    commitments: int = 0
+    summaries: int = 0
+    topics: int = 0
+    drafts: int = 0
+    training_examples: int = 0
+    adapters_retired: int = 0
+    inbox_events: int = 0
+    sent_replies_that_stay: int = 0
+    """Replies sent from drafts that rested on what goes: messages of their own, not removed."""
+    adapters: list[str] = field(default_factory=list[str])
+
+
+async def find_message(connection: Connection, owner_id: OwnerId, text: str) -> Target:
+    """One message, by Locum's number or by the platform's id where that is unique."""
+    wanted = text.strip()
+    cursor = await connection.execute(
+        """
+        SELECT m.id, c.title, m.sent_at::text FROM messages m
+        JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+        WHERE m.owner_id = %(owner)s AND (m.id::text = %(text)s OR m.platform_message_id = %(text)s)
+        ORDER BY m.id LIMIT 6""",
+        {"owner": owner_id, "text": wanted},
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        raise BadInput(
+            f"There is no message {wanted}: 'locum search' and 'locum memory show' give their ids."
+        )
+    if len(rows) > 1:
+        shown = ", ".join(f"{row[0]} ({row[1]}, {row[2]})" for row in rows)
+        raise BadInput(f"Several messages have the id {wanted}: {shown}. Give the first number of one.")
+    return Target(kind="message", messages=(MessageId(rows[0][0]),))
+
+
+async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) -> Target:
+    """A fact and every message that it rests on."""
+    cursor = await connection.execute(
+        """
+        SELECT array_agg(s.message_id) FROM facts f
+        JOIN fact_sources s ON s.owner_id = f.owner_id AND s.fact_id = f.id
+        WHERE f.owner_id = %s AND f.id = %s""",
+        [owner_id, fact_id],
+    )
+    row = await cursor.fetchone()
+    if row is None or row[0] is None:
+        raise BadInput(f"There is no fact {fact_id}: 'locum memory facts' lists them.")
+    return Target(kind="fact", messages=tuple(MessageId(each) for each in row[0]), fact_id=fact_id)
+
+
+async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:
+    """Everything said in a chat."""
+    chat = await find_chat(connection, owner_id, text)
+    return Target(kind="chat", messages=await _said_in(connection, owner_id, [chat.id]), chat_ids=(chat.id,))
+
+
+async def find_everything_of(connection: Connection, owner_id: OwnerId, text: str) -> Target:
+    """A contact: the direct chats with them, whole, and what they said elsewhere."""
+    contact = await find_contact(connection, owner_id, text)
+    cursor = await connection.execute(
+        """
+        SELECT c.id FROM chats c JOIN chat_members m ON m.owner_id = c.owner_id AND m.chat_id = c.id
+        WHERE c.owner_id = %s AND c.kind = 'direct' AND m.contact_id = %s GROUP BY c.id""",
+        [owner_id, contact.id],
+    )
+    chats = [ChatId(row[0]) for row in await cursor.fetchall()]
+    cursor = await connection.execute(
+        """
+        SELECT m.id FROM messages m
+        JOIN contact_accounts a ON a.owner_id = m.owner_id AND a.id = m.sender_id
+        WHERE m.owner_id = %s AND a.contact_id = %s""",
+        [owner_id, contact.id],
+    )
+    said = {MessageId(row[0]) for row in await cursor.fetchall()}
+    said.update(await _said_in(connection, owner_id, chats))
+    return Target(kind="contact", messages=tuple(sorted(said)), chat_ids=tuple(chats), contact_id=contact.id)
+
+
+async def _said_in(
+    connection: Connection, owner_id: OwnerId, chats: Sequence[ChatId]
+) -> tuple[MessageId, ...]:
+    cursor = await connection.execute(
+        "SELECT id FROM messages WHERE owner_id = %s AND chat_id = ANY (%s) ORDER BY id",
+        [owner_id, list(chats)],
+    )
+    return tuple(MessageId(row[0]) for row in await cursor.fetchall())
+
+
+async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> Forgotten:
+    """Remove the target and all that rests on it. To see what would go, roll the transaction back.
+
+    Adapters that learned from it are retired first; a tombstone of ids keeps a later import from
+    bringing it back; the audit row says how much went, never what.
+    """
+    gone = Forgotten(messages=len(target.messages))
+    messages = list(target.messages)
+    await _retire_adapters(connection, owner_id, messages, gone)
+    await _leave_tombstones(connection, owner_id, target)
+    await _drop_drafts(connection, owner_id, messages, gone)
+    await _empty_inbox(connection, owner_id, messages, gone)
+    await _drop_statements(connection, owner_id, messages, target, gone)
+    await _drop_import_notes(connection, owner_id, target)
+    await connection.execute(
+        "DELETE FROM messages WHERE owner_id = %s AND id = ANY (%s)", [owner_id, messages]
+    )
+    await _empty_chats(connection, owner_id, target.chat_ids)
+    if target.contact_id is not None:
+        await _erase_contact(connection, owner_id, target.contact_id)
+    await _note(connection, owner_id, target, gone)
+    return gone
+
+
+async def _retire_adapters(
+    connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
+) -> None:
+    """At once and for rollback too: every adapter that learned from them, and what was trained on top."""
+    cursor = await connection.execute(
+        """
+        WITH RECURSIVE tainted AS (
+            SELECT a.id FROM adapters a
+            JOIN training_examples e ON e.owner_id = a.owner_id AND e.run_id = a.run_id
+            JOIN training_example_sources s ON s.owner_id = e.owner_id AND s.example_id = e.id
+            WHERE a.owner_id = %(owner)s AND s.message_id = ANY (%(messages)s)
+            UNION
+            SELECT a.id FROM adapters a JOIN tainted t ON a.parent_id = t.id WHERE a.owner_id = %(owner)s
+        )
+        UPDATE adapters a SET state = 'retired', retired_at = now(), reason = %(reason)s
+        FROM tainted t WHERE a.owner_id = %(owner)s AND a.id = t.id AND a.state <> 'retired'
+        RETURNING a.name""",
+        {"owner": owner_id, "messages": messages, "reason": RETIRED},
+    )
+    gone.adapters = sorted(str(row[0]) for row in await cursor.fetchall())
+    gone.adapters_retired = len(gone.adapters)
+    cursor = await connection.execute(
+        """
+        DELETE FROM training_examples e USING training_example_sources s
+        WHERE e.owner_id = %s AND s.owner_id = e.owner_id AND s.example_id = e.id
+          AND s.message_id = ANY (%s)""",
+        [owner_id, messages],
+    )
+    gone.training_examples = cursor.rowcount
+
+
+async def _leave_tombstones(connection: Connection, owner_id: OwnerId, target: Target) -> None:
+    """One for each message; for a chat that goes whole, one for the chat besides."""
+    await connection.execute(
+        """
+        INSERT INTO tombstones (owner_id, platform, account, platform_chat_id, platform_message_id)
+        SELECT m.owner_id, a.platform, a.name, c.platform_chat_id, m.platform_message_id
+        FROM messages m
+        JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+        JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+        WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
+        UNION ALL
+        SELECT c.owner_id, a.platform, a.name, c.platform_chat_id, NULL
+        FROM chats c JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+        WHERE c.owner_id = %(owner)s AND c.id = ANY (%(chats)s)
+        ON CONFLICT DO NOTHING""",
+        {"owner": owner_id, "messages": list(target.messages), "chats": list(target.chat_ids)},
+    )
+
+
+async def _drop_drafts(
+    connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
+) -> None:
+    """Turns that hold one of the messages, and drafts that rested on one or became one.
+
+    With a draft go its label, its outbox row and the notes of its turn.
+    """
+    values = {"owner": owner_id, "messages": messages}
+    cursor = await connection.execute(
+        """
+        WITH lost AS (
+            SELECT m.id, m.chat_id, m.sent_at, m.platform_message_id FROM messages m
+            WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
+        ), held AS (
+            SELECT t.id FROM turns t
+            JOIN messages f ON f.owner_id = t.owner_id AND f.id = t.first_message_id
+            JOIN messages l ON l.owner_id = t.owner_id AND l.id = t.last_message_id
+            WHERE t.owner_id = %(owner)s AND EXISTS (
+                SELECT FROM lost WHERE lost.chat_id = t.chat_id AND lost.sent_at BETWEEN f.sent_at AND l.sent_at)
+        ), touched AS (
+            SELECT d.id, d.turn_id FROM drafts d
+            WHERE d.owner_id = %(owner)s AND (
+                d.turn_id IN (SELECT id FROM held)
+                OR EXISTS (SELECT FROM draft_evidence e WHERE e.owner_id = d.owner_id AND e.draft_id = d.id
+                           AND e.message_id = ANY (%(messages)s))
+                OR EXISTS (SELECT FROM labels l WHERE l.owner_id = d.owner_id AND l.draft_id = d.id
+                           AND l.message_id = ANY (%(messages)s))
+                OR EXISTS (SELECT FROM outbox o JOIN lost ON lost.chat_id = o.chat_id
+                           AND lost.platform_message_id = ANY (o.platform_message_ids)
+                           WHERE o.owner_id = d.owner_id AND o.draft_id = d.id))
+        ), sent AS (
+            SELECT count(*) AS stay FROM labels l
+            WHERE l.owner_id = %(owner)s AND l.draft_id IN (SELECT id FROM touched)
+              AND l.message_id IS NOT NULL AND l.message_id <> ALL (%(messages)s)
+        ), notes AS (
+            DELETE FROM stages s WHERE s.owner_id = %(owner)s AND s.turn_id IN (SELECT turn_id FROM touched)
+        ), actions AS (
+            UPDATE inbox_events i SET event = i.event - 'text', applied_at = coalesce(i.applied_at, now())
+            WHERE i.owner_id = %(owner)s AND i.event ->> 'kind' = 'draft_action'
+              AND (i.event ->> 'draft')::bigint IN (SELECT id FROM touched)
+        ), dropped AS (
+            DELETE FROM drafts d WHERE d.owner_id = %(owner)s AND d.id IN (SELECT id FROM touched)
+            RETURNING d.id
+        ), turned AS (
+            DELETE FROM turns t WHERE t.owner_id = %(owner)s AND t.id IN (SELECT id FROM held)
+        )
+        SELECT (SELECT count(*) FROM dropped), (SELECT stay FROM sent)""",
+        values,
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        gone.drafts, gone.sent_replies_that_stay = int(row[0]), int(row[1])
+
+
+async def _empty_inbox(
+    connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
+) -> None:
+    """The events that carried them keep their key, so that a second delivery is still known, and nothing else."""
+    cursor = await connection.execute(
+        """
+        UPDATE inbox_events i
+        SET event = jsonb_build_object('kind', i.event -> 'kind', 'key', i.event -> 'key', 'forgotten', true),
+            applied_at = coalesce(i.applied_at, now()), error = NULL
+        FROM messages m
+        JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+        WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
+          AND i.owner_id = m.owner_id AND i.account_id = c.account_id
+          AND i.event -> 'chat' ->> 'chat' = c.platform_chat_id
+          AND (i.event ->> 'message_id' = m.platform_message_id
+               OR i.event -> 'message_ids' ? m.platform_message_id)""",
+        {"owner": owner_id, "messages": messages},
+    )
+    gone.inbox_events = cursor.rowcount
+
+
+async def _drop_statements(
+    connection: Connection, owner_id: OwnerId, messages: list[MessageId], target: Target, gone: Forgotten
+) -> None:
+    """Facts, topics, summaries and commitments that rest on any of them, in part or whole.
+
+    What also rests on messages that stay is read from those again. Words that the owner corrected are
+    the owner's: such a fact stays while a source stays, without what it said before.
+    """
+    values = {
+        "owner": owner_id,
+        "messages": messages,
+        "fact": target.fact_id,
+        "contact": target.contact_id,
+    }
+    await connection.execute(
+        """
+        UPDATE sessions s SET extracted_at = NULL
+        FROM fact_sources mine
+        JOIN fact_sources other ON other.owner_id = mine.owner_id AND other.fact_id = mine.fact_id
+        JOIN messages m ON m.owner_id = other.owner_id AND m.id = other.message_id
+        WHERE mine.owner_id = %(owner)s AND mine.message_id = ANY (%(messages)s)
+          AND other.message_id <> ALL (%(messages)s)
+          AND s.owner_id = m.owner_id AND s.chat_id = m.chat_id
+          AND m.sent_at BETWEEN s.started_at AND s.ended_at""",
+        values,
+    )
+    await connection.execute(
+        """
+        DELETE FROM fact_edits e USING fact_sources s
+        WHERE e.owner_id = %(owner)s AND s.owner_id = e.owner_id AND s.fact_id = e.fact_id
+          AND s.message_id = ANY (%(messages)s)""",
+        values,
+    )
+    cursor = await connection.execute(
+        """
+        DELETE FROM facts f WHERE f.owner_id = %(owner)s AND (
+            f.id = %(fact)s::bigint OR f.contact_id = %(contact)s::bigint OR (
+                EXISTS (SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
+                        AND s.message_id = ANY (%(messages)s))
+                AND (f.corrected_at IS NULL OR NOT EXISTS (
+                    SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
+                    AND s.message_id <> ALL (%(messages)s)))))""",
+        values,
+    )
+    gone.facts = cursor.rowcount
+    cursor = await connection.execute(
+        """
+        DELETE FROM commitments c WHERE c.owner_id = %(owner)s AND (c.contact_id = %(contact)s::bigint OR EXISTS (
+            SELECT FROM commitment_sources s WHERE s.owner_id = c.owner_id AND s.commitment_id = c.id
+            AND s.message_id = ANY (%(messages)s)))""",
+        values,
+    )
+    gone.commitments = cursor.rowcount
+    cursor = await connection.execute(
+        """
+        DELETE FROM session_summaries y WHERE y.owner_id = %(owner)s AND EXISTS (
+            SELECT FROM summary_sources s WHERE s.owner_id = y.owner_id AND s.summary_id = y.id
+            AND s.message_id = ANY (%(messages)s))""",
+        values,
+    )
+    gone.summaries = cursor.rowcount
+    cursor = await connection.execute(
+        """
+        DELETE FROM topics t WHERE t.owner_id = %(owner)s AND EXISTS (
+            SELECT FROM topic_sources s WHERE s.owner_id = t.owner_id AND s.topic_id = t.id
+            AND s.message_id = ANY (%(messages)s))""",
+        values,
+    )
+    gone.topics = cursor.rowcount
+
+
+async def _drop_import_notes(connection: Connection, owner_id: OwnerId, target: Target) -> None:
+    """What an import noted for its undoing would bring words and names back."""
+    await connection.execute(
+        """
+        DELETE FROM import_changes i WHERE i.owner_id = %(owner)s AND (
+            (i.kind IN ('message', 'reaction') AND i.row_id = ANY (%(messages)s))
+            OR (i.kind = 'reaction' AND i.row_id IN (
+                SELECT r.id FROM reactions r WHERE r.owner_id = i.owner_id AND r.message_id = ANY (%(messages)s)))
+            OR (i.kind = 'chat' AND i.row_id = ANY (%(chats)s))
+            OR (i.kind = 'contact_account' AND i.row_id IN (
+                SELECT a.id FROM contact_accounts a
+                WHERE a.owner_id = i.owner_id AND a.contact_id = %(contact)s::bigint)))""",
+        {
+            "owner": owner_id,
+            "messages": list(target.messages),
+            "chats": list(target.chat_ids),
+            "contact": target.contact_id,
+        },
+    )
+
+
+async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequence[ChatId]) -> None:
+    """The chats themselves stay, nameless: their mode still binds, and their members are still known."""
+    values = [owner_id, list(chats)]
+    await connection.execute(
+        """
+        UPDATE inbox_events i
+        SET event = jsonb_build_object('kind', i.event -> 'kind', 'key', i.event -> 'key', 'forgotten', true),
+            applied_at = coalesce(i.applied_at, now()), error = NULL
+        FROM chats c
+        WHERE c.owner_id = %s AND c.id = ANY (%s) AND i.owner_id = c.owner_id
+          AND i.account_id = c.account_id AND i.event -> 'chat' ->> 'chat' = c.platform_chat_id""",
+        values,
+    )
+    await connection.execute("DELETE FROM turns WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    await connection.execute("DELETE FROM outbox WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    await connection.execute("DELETE FROM sessions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    await connection.execute("DELETE FROM threads WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
+
+
+async def _erase_contact(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> None:
+    """Name, profile and reactions. The bare ids stay: without them a chat would seem to have fewer readers."""
+    values = [owner_id, contact_id]
+    await connection.execute(
+        """
+        DELETE FROM reactions r USING contact_accounts a
+        WHERE a.owner_id = %s AND a.contact_id = %s AND r.owner_id = a.owner_id AND r.sender_id = a.id""",
+        values,
+    )
+    await connection.execute("DELETE FROM profiles WHERE owner_id = %s AND contact_id = %s", values)
+    await connection.execute(
+        "UPDATE contact_accounts SET display_name = '' WHERE owner_id = %s AND contact_id = %s", values
+    )
+    await connection.execute(
+        """
+        UPDATE contacts SET display_name = %s, relation = '', circle = 'strangers',
+                            opted_out_at = coalesce(opted_out_at, now())
+        WHERE owner_id = %s AND id = %s""",
+        [NOBODY, *values],
+    )
+
+
+async def _note(connection: Connection, owner_id: OwnerId, target: Target, gone: Forgotten) -> None:
+    subject = {
+        "kind": target.kind,
+        "messages": gone.messages,
+        "facts": gone.facts,
+        "drafts": gone.drafts,
+        "adapters_retired": gone.adapters_retired,
+    }
+    await connection.execute(
+        "INSERT INTO audit (owner_id, actor, action, subject) VALUES (%s, 'owner', 'forgotten', %s)",
+        [owner_id, Jsonb(subject)],
+    )
