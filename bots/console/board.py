@@ -143,7 +143,7 @@ class Health:
     """How one service or model is."""
 
     name: str
-    state: Literal["ready", "loading", "failed"]
+    state: Literal["ready", "loading", "trouble"]
     detail: str = ""
 
 

@@ -12,7 +12,7 @@ OWNER_SEES = "You see all of it. A chat sees only what everyone in it may know."
 NOTHING_KNOWN = "Nothing yet. Facts appear as conversations are read."
 NOBODY_CHOSEN = "Choose a contact to see what Locum knows about them."
 SHORT = 24
-STATES = {"ready": "ready", "loading": "loading…", "failed": "needs attention"}
+STATES = {"ready": "ready", "loading": "loading…", "trouble": "needs attention"}
 
 
 class MemoryPane:
@@ -83,5 +83,5 @@ def _draw_health(part: Health) -> None:
     tag("span", f"dot {part.state}")
     tag("span", "", part.name)
     tag("span", "muted", part.detail if short else STATES[part.state], title=part.detail)
-    if part.state == "failed" and not short:
+    if part.state == "trouble" and not short:
         tag("p", "problem", part.detail)
