@@ -12,7 +12,7 @@ from nicegui.events import GenericEventArguments
 
 from bots.console.board import Acquaintance, Board, ChatView, Line, Verdict
 from bots.console.bot import ConsoleBot
-from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, value_of, when
+from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, telling, value_of, when
 from core.events import Author, Person
 from core.ids import ChatId, ContactId, TurnId
 from core.vocabulary import Mode, Origin, TurnState
@@ -74,6 +74,8 @@ class ChatPane:
         self._on_change = on_change
         self._show_why = show_why
         self._people: tuple[Acquaintance, ...] = ()
+        self._welcoming = False
+        """A newcomer's name is being typed."""
         self._pen: Literal["contact", "owner"] = "contact"
         self._view: ChatView | None = None
         self.played: Played | None = None
@@ -98,6 +100,7 @@ class ChatPane:
         self._draw_composer()
 
     def _draw_picker(self) -> None:
+        self._welcoming = False
         self._picker.clear()
         chosen = str(self.played.contact_id) if self.played else ""
         known = {str(p.contact_id): _introduced(p) for p in self._people}
@@ -108,14 +111,16 @@ class ChatPane:
                 option = tag("option", "", text, value=value)
                 if value == chosen:
                     option.props["selected"] = True
-        select.on("change", self._choose, js_handler="(event) => emit(event.target.value)")
+        select.on("change", telling(self._choose), js_handler="(event) => emit(event.target.value)")
 
     def _draw_newcomer(self) -> None:
+        self._welcoming = True
         self._picker.clear()
         with self._picker, tag("form", "newcomer", aria_label="Someone new") as form:
             tag("input", "field", id="newcomer", aria_label="Their name", placeholder="Their name")
             tag("button", "button primary", "Start", type="submit")
-        form.on("submit.prevent", self._welcome, js_handler=value_of("newcomer"))
+            button("Cancel", self._draw_picker, "quiet")
+        form.on("submit.prevent", telling(self._welcome), js_handler=value_of("newcomer"))
         ui.run_javascript('setTimeout(() => document.getElementById("newcomer")?.focus(), 50)')
 
     def _draw_modes(self) -> None:
@@ -139,17 +144,18 @@ class ChatPane:
         if self.played is None:
             return
         name = _first_name(self.played.person.name)
-        label = f"Write as {name}" if self._pen == "contact" else f"Write as {self._owner_name}, by hand"
+        owner = _first_name(self._owner_name)
+        label = f"Write as {name}" if self._pen == "contact" else f"Write as {owner}, by hand"
         with self._composer:
             with tag("div", "segments pens", role="radiogroup", aria_label="Who writes"):
                 self._pen_button("contact", name)
-                self._pen_button("owner", f"{self._owner_name} (you)")
+                self._pen_button("owner", f"{owner} (you)")
             with tag("div", f"pen-row {self._pen}"):
                 field = tag("textarea", "field", id="composer", aria_label=label, placeholder=label, rows="1")
                 send = tag("button", "button primary send", "Send", type="button", aria_label="Send message")
-        field.on("keydown", self._type, js_handler=SEND_ON_ENTER)
+        field.on("keydown", telling(self._type), js_handler=SEND_ON_ENTER)
         field.on("input", js_handler=GROW)
-        send.on("click", self._type, js_handler=value_of("composer"))
+        send.on("click", telling(self._type), js_handler=value_of("composer"))
 
     def _pen_button(self, pen: Literal["contact", "owner"], name: str) -> None:
         checked = "true" if pen == self._pen else "false"
@@ -177,9 +183,12 @@ class ChatPane:
         verdict = self._view.verdict if self._view else None
         if verdict is None:
             return
+        quiet_until = self._view.taken_over_until if self._view else None
         with self._verdict:
             tag("span", f"dot {verdict.state}")
             tag("span", "", _said_of(verdict))
+            if quiet_until and quiet_until > datetime.now(UTC):
+                tag("span", "", f"· you took over, nothing is sent unasked until {when(quiet_until)}")
             button(
                 "Why", lambda: self._show_why(verdict.turn_id), "quiet", aria_label="Why, for the last turn"
             )
@@ -189,7 +198,8 @@ class ChatPane:
     def show_people(self, people: tuple[Acquaintance, ...]) -> None:
         if people != self._people:
             self._people = people
-            self._draw_picker()
+            if not self._welcoming:
+                self._draw_picker()
 
     async def refresh(self) -> None:
         """Show the chat as it stands now."""
@@ -202,7 +212,10 @@ class ChatPane:
         before, self._view = self._view, view
         if before is None or before.mode is not view.mode:
             self._draw_modes()
-        if before is None or before.verdict != view.verdict:
+        if before is None or (before.verdict, before.taken_over_until) != (
+            view.verdict,
+            view.taken_over_until,
+        ):
             self._draw_verdict()
         lines = self._merged(view.lines)
         self._empty.set_visibility(not lines)

@@ -75,18 +75,17 @@ class Desk:
         self._reasons: dict[TurnId, tuple[Stage, ...]] = {}
 
     def build(self) -> None:
-        with tag("section", "pane desk", aria_label="Your desk"):
-            with tag("header", "pane-head"):
+        with tag("section", "pane desk", aria_label="Your desk"), tag("div", "scroll"):
+            with tag("header", "desk-head"):
                 tag("h2", "", "Your desk")
                 self._count = tag("p", "muted", "", role="status")
-            with tag("div", "scroll"):
-                self._empty = tag("div", "empty big")
-                with self._empty:
-                    tag("p", "", "Nothing waits for you.")
-                    tag("p", "muted", "When somebody writes what you would answer, drafts appear here.")
-                open_cards = tag("div", "cards")
-                self._settled_head = tag("h3", "eyebrow", "Settled within the hour")
-                settled = tag("div", "cards settled")
+            self._empty = tag("div", "empty big")
+            with self._empty:
+                tag("p", "", "Nothing waits for you.")
+                tag("p", "muted", "When somebody writes what you would answer, drafts appear here.")
+            open_cards = tag("div", "cards")
+            self._settled_head = tag("h3", "eyebrow", "Settled within the hour")
+            settled = tag("div", "cards settled")
         self._open = Rows[DeskCard](
             open_cards, key=lambda card: card.turn_id, draw=self._draw_card, kind="article", classes="card"
         )
@@ -128,7 +127,8 @@ class Desk:
         with tag("blockquote", "incoming"):
             for said in card.incoming:
                 with tag("p", ""):
-                    tag("span", "sender", said.sender)
+                    if said.sender != title:
+                        tag("span", "sender", said.sender)
                     tag("span", "", said.text)
                     tag("time", "muted", when(said.sent_at), datetime=said.sent_at.isoformat())
         if card.turn_id in self._reasons:
@@ -144,8 +144,6 @@ class Desk:
                 tag("span", "muted", ORIGINS.get(shown.origin, shown.origin))
                 for risk in shown.risks:
                     tag("span", "chip risk", RISKS[risk])
-                tag("span", "spring")
-                _draw_confidence(shown.confidence)
             if shown.draft in self._wording:
                 self._draw_editor(card, draft)
             else:
@@ -167,6 +165,8 @@ class Desk:
                 button("Discard", lambda: self._press(card, number, DraftVerb.DISCARD), "quiet")
             if draft.reason:
                 tag("span", "muted", draft.reason)
+            tag("span", "spring")
+            _draw_confidence(draft.draft.confidence)
 
     def _draw_editor(self, card: DeskCard, draft: DeskDraft) -> None:
         number = draft.draft.draft

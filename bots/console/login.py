@@ -77,7 +77,7 @@ class Door:
 
     def new_link_token(self) -> str:
         """A token that opens `/login?token=...` once."""
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_urlsafe(24)  # the link fits a line of 80
         self._links.add(token)
         return token
 

@@ -11,6 +11,7 @@ from bots.console.parts import Rows, tag, when
 OWNER_SEES = "You see all of it. A chat sees only what everyone in it may know."
 NOTHING_KNOWN = "Nothing yet. Facts appear as conversations are read."
 NOBODY_CHOSEN = "Choose a contact to see what Locum knows about them."
+SHORT = 24
 STATES = {"ready": "ready", "loading": "loading…", "trouble": "needs attention"}
 
 
@@ -77,6 +78,10 @@ def _draw_fact(fact: RememberedFact) -> None:
 
 
 def _draw_health(part: Health) -> None:
+    """The detail stands there when it is short, below when there is trouble, else under the pointer."""
+    short = 0 < len(part.detail) <= SHORT
     tag("span", f"dot {part.state}")
     tag("span", "", part.name)
-    tag("span", "muted", part.detail or STATES[part.state])
+    tag("span", "muted", part.detail if short else STATES[part.state], title=part.detail)
+    if part.state == "trouble" and not short:
+        tag("p", "problem", part.detail)

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
 
 from core.errors import LocumError
 
@@ -33,19 +34,24 @@ def tag(kind: str, classes: str = "", text: str = "", **attributes: str) -> Text
     return element
 
 
-def button(text: str, on_press: Callable[[], object], classes: str = "", **attributes: str) -> TextElement:
-    """A button that calls `on_press`, and says what Locum refuses."""
+def telling(handler: Callable[[GenericEventArguments], object]) -> Callable[[GenericEventArguments], object]:
+    """The handler, which says on the page what Locum refuses."""
 
-    async def press() -> None:
+    async def handle(event: GenericEventArguments) -> None:
         try:
-            result = on_press()
+            result = handler(event)
             if isawaitable(result):
                 await result
         except LocumError as error:
             ui.notify(str(error), type="warning", multi_line=True, close_button="OK")
 
+    return handle
+
+
+def button(text: str, on_press: Callable[[], object], classes: str = "", **attributes: str) -> TextElement:
+    """A button that calls `on_press`."""
     element = tag("button", f"button {classes}", text, type="button", **attributes)
-    element.on("click", press, args=[])
+    element.on("click", telling(lambda _: on_press()), args=[])
     return element
 
 

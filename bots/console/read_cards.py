@@ -1,6 +1,6 @@
 """The cards on the owner's desk, and the reasons behind them, read from Postgres."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -227,12 +227,16 @@ async def read_why(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -
 
 
 def reasons(why: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """The reasons of a stage in words: names without underscores, lists with commas, nothing empty."""
+    """The reasons of a stage in words. Row ids tell nobody anything, and are left out like what is empty."""
     return tuple(
         (name.replace("_", " "), _in_words(value))
         for name, value in why.items()
-        if value not in ("", None, [], {})
+        if value not in ("", None, [], {}) and not _are_ids(value)
     )
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, int) for item in cast("list[object]", value))
 
 
 def _in_words(value: object) -> str:
@@ -241,12 +245,11 @@ def _in_words(value: object) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.2f}"
-        case list() if all(isinstance(item, int) for item in cast("list[object]", value)):
-            return str(len(cast("list[object]", value)))  # row ids, which tell nobody anything
         case list():
-            return ", ".join(_in_words(item) for item in cast("list[object]", value))
+            counted = Counter(_in_words(item) for item in cast("list[object]", value))
+            return ", ".join(f"{item} ({times}×)" if times > 1 else item for item, times in counted.items())
         case dict():
             named = cast("dict[str, object]", value)
             return ", ".join(f"{name}: {_in_words(item)}" for name, item in named.items())
         case _:
-            return str(value)
+            return str(value).replace("_", " ")
