@@ -40,7 +40,7 @@ INTERJECTION = re.compile(
     r"fyi|ps|thanks|thank you|absolutely|definitely|exactly|cool|great|nice|awesome|yay|same|sorry|ugh|plus|"
     r"thing is|the thing is|turns out|it's official|confession|fun fact|sadly|unfortunately|luckily|"
     r"as of (?:today|now|this week))"
-    r"(?:,? [A-Z]\w+)?\s*[,:.!…]*\s+)+",
+    r"(?-i:,? (?!My |We |It |Our )[A-Z]\w+)?\s*[,:.!…]*\s+)+",
     re.IGNORECASE,
 )
 SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
