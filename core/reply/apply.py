@@ -85,6 +85,8 @@ async def apply_event(
 async def _message(
     connection: Connection, account: Account, event: MessageNew, now: datetime, timing: Timing
 ) -> None:
+    if await _is_forgotten(connection, account, event):
+        return
     chat, sender_id = await _chat_and_sender(connection, account, event)
     thread_id = await _thread(connection, account, chat, event.chat)
     origin = await _origin(connection, account, chat.id, event)
@@ -128,6 +130,33 @@ async def _message(
         await _owner_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
     elif origin is Origin.CONTACT:
         await _contact_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
+
+
+async def _is_forgotten(connection: Connection, account: Account, event: MessageNew) -> bool:
+    """True for what was forgotten on purpose, and for what somebody says who asked not to be kept."""
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM tombstones WHERE owner_id = %(owner)s AND platform = %(platform)s
+                       AND account = %(account)s AND platform_chat_id = %(chat)s
+                       AND (platform_message_id = %(message)s
+                            OR (platform_message_id IS NULL AND forgotten_at >= %(at)s)))
+            OR EXISTS (SELECT FROM contact_accounts a
+                       JOIN contacts c ON c.owner_id = a.owner_id AND c.id = a.contact_id
+                       WHERE a.owner_id = %(owner)s AND a.platform = %(platform)s AND a.realm = %(realm)s
+                         AND a.platform_user_id = %(sender)s AND c.opted_out_at IS NOT NULL)""",
+        {
+            "owner": account.owner_id,
+            "platform": account.platform,
+            "account": account.name,
+            "chat": event.chat.chat,
+            "message": event.message_id,
+            "at": event.at,
+            "realm": realm(account.platform, account.name),
+            "sender": event.sender.id,
+        },
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def _chat_and_sender(

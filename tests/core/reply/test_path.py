@@ -209,3 +209,30 @@ async def test_every_stage_says_what_it_decided(world: World) -> None:
     await world.pump(seconds=5)
     stages = [row[0] for row in await world.rows("SELECT stage FROM stages ORDER BY id")]
     assert stages == ["settle", "decide", "recall", "compose", "criticise", "gate", "deliver"]
+
+
+async def test_what_was_forgotten_does_not_come_back_live(world: World) -> None:
+    said = world.bot.say("ines", "ines", "my door code is 1234")
+    await world.pump(seconds=5)
+    async with world.database.owner(world.owner) as connection:
+        await connection.execute("DELETE FROM messages")
+        await connection.execute("DELETE FROM inbox_events")
+        await connection.execute(
+            """
+            INSERT INTO tombstones (owner_id, platform, account, platform_chat_id, platform_message_id)
+            VALUES (%s, 'loopback', 'mara', 'ines', %s)""",
+            [world.owner, said.message_id],
+        )
+    await world.path.receive(world.host.account, said)
+    await world.pump(seconds=5)
+    assert await world.rows("SELECT text FROM messages") == []
+
+
+async def test_a_contact_who_opted_out_is_not_stored(world: World) -> None:
+    world.bot.say("ines", "ines", "please do not keep what I write")
+    await world.pump(seconds=5)
+    async with world.database.owner(world.owner) as connection:
+        await connection.execute("UPDATE contacts SET opted_out_at = now()")
+    world.bot.say("ines", "ines", "are you there?")
+    await world.pump(seconds=5)
+    assert len(await world.rows("SELECT text FROM messages")) == 1
