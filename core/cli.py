@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from core.commands import bench, doctor, import_history, memory, models, reply, search, settings, storage
+from core.doctor import EXTRAS
 from core.errors import LocumError
 
 app = typer.Typer(
@@ -30,8 +31,17 @@ def main() -> None:
     try:
         app()
     except LocumError as error:
-        Console(stderr=True).print(f"locum: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
+        if extra is None:
+            raise
+        _refuse(f"this needs the package {error.name}, which is not installed: pip install 'locum[{extra}]'")
+
+
+def _refuse(sentence: str) -> None:
+    Console(stderr=True).print(f"locum: {sentence}", style="red", highlight=False, markup=False)
+    sys.exit(1)
 
 
 def _log_to_stderr() -> None:
