@@ -212,7 +212,9 @@ class ReplyPath:
             return await compose(situation, recalled, self.generator, adapter), ""
         except ModelError as error:
             log.warning("model.failed", error=type(error).__name__)
-            return (*past_candidates(situation, recalled), honest_deferral(recalled)), type(error).__name__
+            return (*past_candidates(situation, recalled), honest_deferral(situation, recalled)), type(
+                error
+            ).__name__
 
     async def _deliver(self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal) -> None:
         """Write the outcome in one transaction, if the turn and the lane are still ours."""
