@@ -161,13 +161,19 @@ class BotHost:
     async def _write_receipt(self, send: Send, receipt: Receipt) -> None:
         """The receipt, the message as L0 has it, and the turn's end, in one transaction."""
         owner_id = self.account.owner_id
-        state = state_after(receipt)
+        state = state_after(receipt, send)
         async with self._database.owner(owner_id) as connection:
             await lock_lane(
                 connection, Lane(owner_id=owner_id, account_id=self.account.id, chat=send.platform_chat_id)
             )
             if not await settle(
-                connection, owner_id, send.id, state, reason=receipt.reason, platform_ids=receipt.message_ids
+                connection,
+                owner_id,
+                send.id,
+                state,
+                reason=receipt.reason or ("" if state is OutboxState.SENT else "the platform did not say why"),
+                platform_ids=receipt.message_ids,
+                holder=self.name,
             ):
                 return
             if state is OutboxState.REFUSED:

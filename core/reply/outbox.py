@@ -207,7 +207,10 @@ _STATES = {
 }
 
 
-def state_after(receipt: Receipt) -> OutboxState:
+def state_after(receipt: Receipt, send: Send) -> OutboxState:
+    """Where a send stands after its receipt. Refused this time, it may still have left an earlier time."""
+    if receipt.status is ReceiptStatus.REFUSED and send.attempts:
+        return OutboxState.UNKNOWN
     return _STATES[receipt.status]
 
 
@@ -219,23 +222,29 @@ async def settle(
     *,
     reason: str = "",
     platform_ids: tuple[str, ...] = (),
+    holder: str | None = None,
 ) -> bool:
     """Write down how a send ended; False when it had ended before.
 
-    A receipt that comes late settles a send whose fate was unknown.
+    That it was sent counts whoever tells it, however late. Anything else that a `holder` tells counts
+    while it holds the send, or while nobody else has tried it.
     """
     cursor = await connection.execute(
         """
         UPDATE outbox SET state = %(state)s, reason = %(reason)s, platform_message_ids = %(ids)s,
                           settled_at = now(), held_by = NULL, held_until = NULL
         WHERE owner_id = %(owner)s AND id = %(send)s
-          AND (state IN ('queued', 'in_flight') OR (state = 'unknown' AND %(state)s IN ('sent', 'refused')))""",
+          AND (state IN ('queued', 'in_flight') AND %(holder)s::text IS NULL
+               OR state = 'in_flight' AND held_by = %(holder)s
+               OR state IN ('queued', 'in_flight', 'unknown') AND %(state)s = 'sent'
+               OR state = 'unknown' AND attempts = 1 AND %(state)s = 'refused')""",
         {
             "state": state,
             "reason": reason,
             "ids": list(platform_ids),
             "owner": owner_id,
             "send": send_id,
+            "holder": holder,
         },
     )
     return cursor.rowcount == 1

@@ -5,6 +5,7 @@ milliseconds. It runs the host of a durable platform, workers and the sweep agai
 """
 
 import asyncio
+import mmap
 import os
 import signal
 import sys
@@ -82,9 +83,14 @@ class SlowEmbedder(HashEmbedder):
 
 @dataclass(slots=True)
 class Life:
-    """One running process."""
+    """One running process. `steps` rises with each step that it takes."""
 
     pid: int
+    steps: mmap.mmap
+
+    @property
+    def taken(self) -> int:
+        return int.from_bytes(self.steps[:8], "little")
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -126,17 +132,23 @@ def begin(
 ) -> Life:
     """A new life: the bot's host, workers, or both."""
     sys.stdout.flush()
+    steps = mmap.mmap(-1, 8)  # shared with the fork
     pid = os.fork()
     if pid:
-        return Life(pid)
+        return Life(pid, steps)
     code = 1
+
+    def count(name: str) -> None:
+        steps[:8] = (int.from_bytes(steps[:8], "little") + 1).to_bytes(8, "little")
+        on_step(name)
+
     try:
         os.dup2(
             os.open(os.environ.get("LOCUM_FAULTS_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1
         )
         os.dup2(1, 2)
         structlog.reset_defaults()
-        asyncio.run(_live(stage, on_step, host=host, work=work))
+        asyncio.run(_live(stage, count, host=host, work=work))
         code = 0
     except BaseException:  # noqa: BLE001 -- the fork must never return into the test
         import traceback  # noqa: PLC0415 -- of the child alone

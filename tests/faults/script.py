@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from core.events import DraftVerb
 from tests.faults.platform import DurablePlatform, ShownDraft
 
-SUGGEST_CHATS = ("ines", "bo")
-AUTO_CHATS = ("kai", "lee")
+SUGGEST_CHATS = ("ines", "bo", "sam", "ana", "udo")
+AUTO_CHATS = ("kai", "lee", "mia")
 KNOWN = ("do you want to grab lunch tomorrow?", "yes! the noodle place")
 """What was asked before in the chats on auto, and how the owner answered."""
 
@@ -32,6 +32,7 @@ class Script:
     """By message id; empty where it was deleted."""
     contact_lines: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """(chat, message id) of everything that contacts wrote."""
+    _pressed: set[int] = field(default_factory=set[int])
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
@@ -40,13 +41,13 @@ class Script:
     def act(self) -> None:
         """One thing happens; some of it is reported twice."""
         what = self._random.random()
-        if what < 0.40:  # noqa: PLR2004 -- shares of a day's traffic
+        if what < 0.30:  # noqa: PLR2004 -- shares of a day's traffic
             self._contact_asks()
-        elif what < 0.50:  # noqa: PLR2004
+        elif what < 0.36:  # noqa: PLR2004
             self._burst()
-        elif what < 0.60:  # noqa: PLR2004
+        elif what < 0.42:  # noqa: PLR2004
             self._rewrite_or_erase()
-        elif what < 0.68:  # noqa: PLR2004
+        elif what < 0.45:  # noqa: PLR2004
             chat = self._random.choice(SUGGEST_CHATS + AUTO_CHATS)
             text = f"{self._random.choice(TYPED)} {self._random.randrange(10**6)}"
             self.texts[self.world.owner_types(chat, text, twice=self._twice()).message_id] = text
@@ -87,12 +88,13 @@ class Script:
             self.texts[message_id] = ""
 
     def _press(self) -> None:
-        buttons = self.world.on_show()
+        buttons = [shown for shown in self.world.on_show() if shown.draft not in self._pressed]
         if buttons:
             self.press(self._random.choice(buttons))
 
     def press(self, shown: ShownDraft) -> None:
         """The owner presses something there, and now and then twice in a row."""
+        self._pressed.add(shown.draft)
         verb = self._random.choices((DraftVerb.SEND, DraftVerb.EDIT, DraftVerb.DISCARD), (5, 3, 1))[0]
         text = f"{shown.text}, rather {self._random.randrange(10**6)}" if verb is DraftVerb.EDIT else None
         for _ in range(1 + (self._random.random() < 0.2)):  # noqa: PLR2004 -- an impatient thumb

@@ -12,7 +12,8 @@ from tests.faults.life import begin, dies_at, lives_on
 from tests.faults.script import Script
 from tests.faults.test_each_step import STEPS
 
-LONGEST_LIFE = 0.6
+MOST_STEPS = 200
+LONGEST_LIFE = 2.0
 CHECK_EVERY = 25
 
 
@@ -32,11 +33,14 @@ def test_deaths_at_random_lose_nothing_and_send_nothing_twice(
         by_itself = chance.random() < 0.5  # noqa: PLR2004 -- half
         watch = dies_at(chance.choice(STEPS), chance.randint(1, 4)) if by_itself else lives_on
         life = begin(stage, watch)
-        ends = time.monotonic() + chance.uniform(0.08, LONGEST_LIFE)
-        dead = False
-        while not dead and time.monotonic() < ends:
-            script.act()
-            dead = life.wait(chance.uniform(0, 0.1))
+        most_steps = chance.randint(5, MOST_STEPS)
+        deadline = time.monotonic() + LONGEST_LIFE
+        dead, next_act = False, 0
+        while not dead and life.taken < most_steps and time.monotonic() < deadline:
+            if life.taken >= next_act:
+                script.act()
+                next_act = life.taken + chance.randint(1, 12)
+            dead = life.wait(chance.uniform(0.003, 0.02))
         if not dead:
             life.end()
         if death % CHECK_EVERY == 0:
