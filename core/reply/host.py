@@ -93,17 +93,17 @@ class BotHost:
         sent = 0
         while True:
             asked_at = time.monotonic()
-            send = await self._claim()
+            send = await self.claim()
             if send is None:
                 return sent
             if time.monotonic() - asked_at > self.path.patience.send - self.path.patience.send_timeout:
                 await self._give_back(send)
                 continue
-            receipt = await self._send(send)
-            await self._settle(send, receipt)
+            receipt = await self.post(send)
+            await self.settle(send, receipt)
             sent += 1
 
-    async def _claim(self) -> Send | None:
+    async def claim(self) -> Send | None:
         """The next send, held by this host; None when none is due."""
         owner_id = self.account.owner_id
         while True:
@@ -126,7 +126,7 @@ class BotHost:
         async with self._database.owner(self.account.owner_id) as connection:
             await give_back(connection, self.account.owner_id, send, self.name)
 
-    async def _send(self, send: Send) -> Receipt:
+    async def post(self, send: Send) -> Receipt:
         """The platform's receipt; silence, an exception or a timeout is `unknown`."""
         self.path.on_step("send")
         chat = ChatRef(
@@ -143,7 +143,7 @@ class BotHost:
             log.warning("send.unknown", outbox_id=send.id, error=type(error).__name__)
             return Receipt(status=ReceiptStatus.UNKNOWN, reason=type(error).__name__)
 
-    async def _settle(self, send: Send, receipt: Receipt) -> None:
+    async def settle(self, send: Send, receipt: Receipt) -> None:
         """Write the receipt down; a database that is away for a while is waited for, as nobody else knows it."""
         self.path.on_step("receipt")
         deadline = time.monotonic() + RECEIPT_SECONDS
@@ -171,7 +171,8 @@ class BotHost:
                 owner_id,
                 send.id,
                 state,
-                reason=receipt.reason or ("" if state is OutboxState.SENT else "the platform did not say why"),
+                reason=receipt.reason
+                or ("" if state is OutboxState.SENT else "the platform did not say why"),
                 platform_ids=receipt.message_ids,
                 holder=self.name,
             ):

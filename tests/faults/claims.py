@@ -32,7 +32,7 @@ def await_rest(stage: Stage, *, seconds: float = 30) -> None:
     while True:
         left = asyncio.run(_unfinished(stage))
         quiet = 0 if left else quiet + 1
-        if quiet > 2:  # noqa: PLR2004 -- what comes to rest may stir once more, by an echo
+        if quiet > 2:
             return
         assert time.monotonic() < deadline, f"still unfinished: {left}"
         time.sleep(0.05)
@@ -187,7 +187,8 @@ async def _every_line_has_its_turn(connection: psycopg.AsyncConnection[TupleRow]
             JOIN locum.messages z ON z.id = t.last_message_id
             WHERE t.chat_id = m.chat_id AND (m.sent_at, m.id) BETWEEN (a.sent_at, a.id) AND (z.sent_at, z.id))
         AND NOT EXISTS (
-            SELECT FROM locum.messages o WHERE o.chat_id = m.chat_id AND o.origin = 'typed' AND o.sent_at > m.sent_at)""",
+            SELECT FROM locum.messages o
+            WHERE o.chat_id = m.chat_id AND o.origin = 'typed' AND o.sent_at > m.sent_at)""",
     )
     mine = {message_id for _, message_id in script.contact_lines}
     assert [row[0] for row in rows if row[0] in mine] == []

@@ -12,12 +12,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from core.events import Author
+from core.ids import OwnerId
 from core.memory.index import index_messages
 from core.memory.people import ensure_account
 from core.owners import ensure_owner
 from core.policy import set_mode
 from core.storage.database import Database
 from core.vocabulary import Mode
+from tests.core.reply.world import World
 from tests.faults.claims import rest
 from tests.faults.life import Stage
 from tests.faults.platform import ACCOUNT, PLATFORM, DurablePlatform
@@ -79,11 +81,6 @@ async def _allow_auto(stage: Stage) -> None:
                 await set_mode(connection, stage.owner, chat, Mode.AUTO)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", type=int, nargs="?", const=2000, help="so many deaths at random instead of 100")
-    parser.addoption("--seed", type=int, help="of everything that happens at random in the fault tests")
-
-
 @pytest.fixture
 def deaths(request: pytest.FixtureRequest) -> int:
     """Of each kind of platform; there are four."""
@@ -95,5 +92,10 @@ def seed(request: pytest.FixtureRequest) -> int:
     """Printed where a test fails: the same seed acts the same story again, if not at the same moments."""
     given = request.config.getoption("--seed")
     chosen = random.SystemRandom().randrange(10**6) if given is None else int(given)
-    print(f"seed {chosen}: repeat with --seed {chosen}")
+    print(f"seed {chosen}: repeat with --seed {chosen}")  # noqa: T201 -- pytest shows it where a test fails
     return chosen
+
+
+@pytest.fixture
+async def world(database: Database, owner: OwnerId) -> World:
+    return await World.open(database, owner, idempotent=False, echoes=True)

@@ -182,12 +182,14 @@ async def _live(stage: Stage, on_step: Callable[[str], None], *, host: bool, wor
 
 
 async def _through_redis(host_of: BotHost, socket: Path, *, host: bool, work: bool) -> None:
-    async with Redis(unix_socket_path=str(socket), decode_responses=True, socket_timeout=30) as redis:
-        async with asyncio.TaskGroup() as tasks:
-            if work:
-                tasks.create_task(run_workers(host_of.path, redis))
-            if host:
-                tasks.create_task(host_of.run(lambda lane: announce_lane(redis, lane)))
+    async with (
+        Redis(unix_socket_path=str(socket), decode_responses=True, socket_timeout=30) as redis,
+        asyncio.TaskGroup() as tasks,
+    ):
+        if work:
+            tasks.create_task(run_workers(host_of.path, redis))
+        if host:
+            tasks.create_task(host_of.run(lambda lane: announce_lane(redis, lane)))
 
 
 async def _within(host_of: BotHost, *, host: bool, work: bool) -> None:

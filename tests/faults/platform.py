@@ -77,10 +77,10 @@ class DurablePlatform:
         """Of so many sends, one is refused; 0: none."""
 
     def create(self) -> None:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             connection.executescript("PRAGMA journal_mode = WAL;" + SCHEMA)
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
@@ -127,13 +127,13 @@ class DurablePlatform:
         event = DraftAction(
             key=key, chat=self.chat(shown.chat), at=datetime.now(UTC), draft=shown.draft, verb=verb, text=text
         )
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             connection.execute("INSERT INTO presses VALUES (?, ?, ?)", [key, shown.draft, verb])
         self._deliver(event, twice=twice)
 
     def on_show(self) -> list[ShownDraft]:
         """Every draft whose button can be pressed."""
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             rows = connection.execute(
                 """
                 SELECT s.draft, s.chat, s.text FROM shown s JOIN cards c ON c.key = s.card
@@ -144,29 +144,29 @@ class DurablePlatform:
     # ── what a test asks afterwards ──────────────────────────────────────────────────────────
 
     def posts(self) -> list[Posted]:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             rows = connection.execute("SELECT key, chat, message_id, text FROM posts ORDER BY id").fetchall()
         return [Posted(key=row[0], chat=row[1], message_id=row[2], text=row[3]) for row in rows]
 
     def presses(self) -> list[tuple[str, int, DraftVerb]]:
         """(key of the event, draft, verb) of every press there ever was."""
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             rows = connection.execute("SELECT key, draft, verb FROM presses ORDER BY key").fetchall()
         return [(row[0], row[1], DraftVerb(row[2])) for row in rows]
 
     def live_cards(self) -> set[str]:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             return {row[0] for row in connection.execute("SELECT key FROM cards WHERE live")}
 
     def unacknowledged(self) -> int:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             row = connection.execute("SELECT count(*) FROM deliveries WHERE NOT acknowledged").fetchone()
         return int(row[0])
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
     def _next(self, counter: str) -> int:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             return _count(connection, counter)
 
     def _message(
@@ -187,7 +187,7 @@ class DurablePlatform:
         )
 
     def _deliver(self, event: E, *, twice: bool) -> E:
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             for _ in range(1 + twice):
                 _enqueue(connection, event)
         return event
@@ -214,7 +214,7 @@ class DurableBot:
 
     def __init__(self, world: DurablePlatform, on_step: Callable[[str], None], *, seed: int = 0) -> None:
         self._world = world
-        self._connection = world._connect()
+        self._connection = world.connect()
         self._on_step = on_step
         self._random = random.Random(seed)  # noqa: S311 -- no secret
         self._running = False

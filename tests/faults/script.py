@@ -41,13 +41,13 @@ class Script:
     def act(self) -> None:
         """One thing happens; some of it is reported twice."""
         what = self._random.random()
-        if what < 0.30:  # noqa: PLR2004 -- shares of a day's traffic
+        if what < 0.30:
             self._contact_asks()
-        elif what < 0.36:  # noqa: PLR2004
+        elif what < 0.36:
             self._burst()
-        elif what < 0.42:  # noqa: PLR2004
+        elif what < 0.42:
             self._rewrite_or_erase()
-        elif what < 0.45:  # noqa: PLR2004
+        elif what < 0.45:
             chat = self._random.choice(SUGGEST_CHATS + AUTO_CHATS)
             text = f"{self._random.choice(TYPED)} {self._random.randrange(10**6)}"
             self.texts[self.world.owner_types(chat, text, twice=self._twice()).message_id] = text
@@ -61,10 +61,10 @@ class Script:
         self.contact_lines.append((chat, message.message_id))
 
     def _twice(self) -> bool:
-        return self._random.random() < 0.15  # noqa: PLR2004 -- a careless platform
+        return self._random.random() < 0.15
 
     def _contact_asks(self) -> None:
-        if self._random.random() < 0.4:  # noqa: PLR2004
+        if self._random.random() < 0.4:
             self.ask(self._random.choice(AUTO_CHATS), KNOWN[0])
         else:
             self.ask(self._random.choice(SUGGEST_CHATS), self._random.choice(QUESTIONS))
@@ -79,7 +79,7 @@ class Script:
         if not recent:
             return
         chat, message_id = self._random.choice(recent)
-        if self._random.random() < 0.6:  # noqa: PLR2004
+        if self._random.random() < 0.6:
             text = f"{self._random.choice(QUESTIONS)} (corrected)"
             self.world.rewrite(chat, message_id, text, twice=self._twice())
             self.texts[message_id] = text
@@ -97,5 +97,5 @@ class Script:
         self._pressed.add(shown.draft)
         verb = self._random.choices((DraftVerb.SEND, DraftVerb.EDIT, DraftVerb.DISCARD), (5, 3, 1))[0]
         text = f"{shown.text}, rather {self._random.randrange(10**6)}" if verb is DraftVerb.EDIT else None
-        for _ in range(1 + (self._random.random() < 0.2)):  # noqa: PLR2004 -- an impatient thumb
+        for _ in range(1 + (self._random.random() < 0.2)):
             self.world.press(shown, verb, text, twice=self._twice())

@@ -30,7 +30,7 @@ def test_deaths_at_random_lose_nothing_and_send_nothing_twice(
     stage = set_stage(idempotent=idempotent, echo=echo, refuse_every=7)
     script = Script(stage.world, seed=seed)
     for death in range(1, deaths + 1):
-        by_itself = chance.random() < 0.5  # noqa: PLR2004 -- half
+        by_itself = chance.random() < 0.5
         watch = dies_at(chance.choice(STEPS), chance.randint(1, 4)) if by_itself else lives_on
         life = begin(stage, watch)
         most_steps = chance.randint(5, MOST_STEPS)

@@ -29,7 +29,7 @@ def _act_and(script: Script, disturb: Callable[[], None], chance: random.Random)
     for number in range(ACTS):
         script.act()
         time.sleep(chance.uniform(0.01, 0.06))
-        if number % 6 == 5:  # noqa: PLR2004 -- ten times in all
+        if number % 6 == 5:
             disturb()
 
 
@@ -70,7 +70,12 @@ def test_two_workers_that_stop_for_a_while_do_no_harm(set_stage: SetStage, seed:
         patience=replace(HURRY, lane=0.25, renew=0.08),
     )
     script = Script(stage.world, seed=seed)
-    lives = [begin(stage, host=False), begin(stage, host=False), begin(stage, work=False), begin(stage, work=False)]
+    lives = [
+        begin(stage, host=False),
+        begin(stage, host=False),
+        begin(stage, work=False),
+        begin(stage, work=False),
+    ]
     try:
         _act_and(script, lambda: _stop_for_a_while(chance.choice(lives), chance), chance)
         await_rest(stage)
@@ -117,7 +122,7 @@ def _spoil(folder: Path, socket: Path, chance: random.Random) -> None:
     process = server_process(folder / embedded_redis.PID, folder)
     if process is None:
         embedded_redis.start(folder)
-    elif chance.random() < 0.5:  # noqa: PLR2004 -- half
+    elif chance.random() < 0.5:
         with redis.Redis(unix_socket_path=str(socket)) as connection:
             connection.flushall()  # pyright: ignore[reportUnknownMemberType] -- untyped **kwargs
     else:

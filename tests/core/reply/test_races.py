@@ -69,12 +69,12 @@ async def test_a_receipt_that_comes_after_recovery_settles_what_was_unknown(
     world = await World.open(database, owner, idempotent=False)
     await _pressed(world)
     host = _other_host(world)
-    send = await host._claim()
+    send = await host.claim()
     assert send is not None
-    receipt = await host._send(send)
+    receipt = await host.post(send)
     await _recover(world)
     assert await world.rows("SELECT state FROM outbox") == [("unknown",)]
-    await host._settle(send, receipt)
+    await host.settle(send, receipt)
     assert await world.rows("SELECT state, reason FROM outbox") == [("sent", "")]
     assert await world.rows("SELECT count(*) FROM messages WHERE origin = 'accepted'") == [(1,)]
 
@@ -110,12 +110,12 @@ async def test_a_refusal_of_a_second_try_does_not_offer_the_draft_again(world: W
 async def test_a_refusal_told_by_a_host_that_holds_the_send_no_more_is_not_believed(world: World) -> None:
     await _pressed(world)
     host = _other_host(world)
-    send = await host._claim()
+    send = await host.claim()
     assert send is not None
     await _recover(world)
-    again = await world.host._claim()
+    again = await world.host.claim()
     assert again is not None
-    await host._settle(send, Receipt(status=ReceiptStatus.REFUSED, reason="slow down"))
+    await host.settle(send, Receipt(status=ReceiptStatus.REFUSED, reason="slow down"))
     assert await world.rows("SELECT state FROM outbox") == [("in_flight",)]
 
 
