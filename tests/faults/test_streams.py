@@ -105,10 +105,10 @@ async def test_duplicates_and_deaths_change_nothing_in_the_store(
             await _live(world, _dies_after(next(ends, 0)))
     for _ in range(2):
         await _live(world, _dies_after(0))
-    stored = dict(await world.rows("SELECT platform_message_id, text FROM messages"))
+    stored = {row[0]: row[1] for row in await world.rows("SELECT platform_message_id, text FROM messages")}
     assert {key: stored.get(key) for key in told.texts} == told.texts
-    keys = await world.rows("SELECT send_key, turn_id FROM outbox")
-    turns = Counter(dict(keys)[posted.key] for posted in world.bot.sent[before:])
+    turn_of = {row[0]: row[1] for row in await world.rows("SELECT send_key, turn_id FROM outbox")}
+    turns = Counter(turn_of[posted.key] for posted in world.bot.sent[before:])
     assert all(answers == 1 for answers in turns.values())
     assert await world.rows("SELECT 1 FROM turns WHERE state IN ('settling', 'working')") == []
     assert await world.rows("SELECT 1 FROM outbox WHERE state IN ('queued', 'in_flight')") == []

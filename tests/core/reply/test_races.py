@@ -1,6 +1,5 @@
 """What may go wrong between the steps of the reply path, one accident at a time."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +12,7 @@ from core.ids import ChatId, OwnerId
 from core.memory.index import index_messages
 from core.models.faces import Vectors
 from core.policy import set_kill_switch, set_mode
-from core.reply.host import BotHost
+from core.reply.host import BotHost, repeat
 from core.reply.inbox import Lane
 from core.reply.patience import Patience
 from core.reply.turns import start_turn
@@ -92,6 +91,7 @@ async def test_a_send_that_may_have_left_is_not_offered_again_when_policy_stops_
         await set_kill_switch(connection, world.owner, on=True)
     await world.host.send_due()
     assert await world.rows("SELECT state FROM outbox") == [("unknown",)]
+    await world.host.show_cards()
     assert world.bot.cards == {}
 
 
@@ -302,26 +302,16 @@ async def test_a_card_that_its_platform_refuses_holds_up_no_other(world: World) 
 async def test_events_that_end_are_asked_for_again(world: World) -> None:
     """A bot whose connection dropped gives its events anew; its host takes them."""
     taken: list[str] = []
-    rounds = 0
-    enough = asyncio.Event()
 
     async def events() -> AsyncGenerator[Event]:
-        nonlocal rounds
-        rounds += 1
-        yield world.bot.say("ines", "ines", f"line {rounds}")
+        yield world.bot.say("ines", "ines", f"line {len(taken)}")
 
     async def announce(lane: Lane) -> None:
         taken.append(lane.chat)
         if len(taken) == 2:
-            enough.set()
+            raise Crash
 
     world.bot.events = events
-    host = BotHost(
-        bot=world.bot, account=world.host.account, path=replace(world.path, patience=Patience(idle=0.01))
-    )
-    async with asyncio.timeout(10):
-        task = asyncio.create_task(host.run(announce))
-        await enough.wait()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert rounds >= 2
+    with pytest.raises(Crash):
+        await repeat("events", lambda: world.host.take_in(announce), Patience(idle=0.01))
+    assert await world.rows("SELECT count(*) FROM inbox_events") == [(2,)]
