@@ -239,4 +239,4 @@ async def test_no_function_answers_about_another_owner(
 ) -> None:
     with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)):
         async with database.owner(owner) as connection:
-            await connection.execute(f"SELECT * FROM {call}".encode(), {"owner": others})
+            await connection.execute(f"SELECT * FROM {call}".encode(), {"owner": others})  # noqa: S608 -- this file's own words
