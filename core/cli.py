@@ -43,7 +43,7 @@ def main() -> None:
 def sentence_of(error: BaseException) -> str | None:
     """What to tell the person at the screen; None for what nobody expected.
 
-    Tasks that run side by side fail as a group. Postgres quotes rows, so its own words stay untold.
+    Tasks that run side by side fail as a group. Postgres quotes what it was given, so its own words stay untold.
     """
     match error:
         case LocumError():
