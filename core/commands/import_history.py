@@ -32,6 +32,7 @@ from core.memory.index import index_messages
 from core.models.choose import open_embedder
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
+from core.terminal import said
 
 notes = Console(stderr=True)
 out = Console()
