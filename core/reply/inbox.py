@@ -1,10 +1,12 @@
 """The durable inbox: an event is written down before its platform is told that it arrived."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.events import EVENTS, Event
 from core.ids import AccountId, OwnerId
 from core.storage.database import Connection
+from core.storage.plain_text import clean_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,12 @@ class InboxEvent:
 
 
 async def write_event(connection: Connection, owner_id: OwnerId, account_id: AccountId, event: Event) -> bool:
-    """Whether the event is new; one that was delivered before is kept once."""
+    """Whether the event is new; one that was delivered before is kept once.
+
+    What Postgres cannot store goes out of its text: an event that failed here would be delivered for ever.
+    """
+    plain: dict[str, Any] = clean_all(EVENTS.dump_python(event))
+    event = EVENTS.validate_python(plain)
     cursor = await connection.execute(
         """
         INSERT INTO inbox_events (owner_id, account_id, event_key, lane, event) VALUES (%s, %s, %s, %s, %s)
