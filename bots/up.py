@@ -18,7 +18,6 @@ from bots.console.pages import build_app
 from bots.console.postgres_board import PostgresBoard, Probe
 from bots.console.run import serve
 from core.clock import SystemClock
-from core.commands.reply import timing
 from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
 from core.models.choose import open_teacher, start_embedder, start_generator
@@ -27,6 +26,7 @@ from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
 from core.reply.situation import read_account
+from core.reply.timing import timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum
 

@@ -4,13 +4,16 @@ import logging
 import sys
 from importlib.metadata import entry_points
 
+import psycopg
 import structlog
 import typer
 from rich.console import Console
 
 from core.commands import bench, doctor, import_history, memory, models, reply, search, settings, storage
 from core.doctor import EXTRAS
-from core.errors import LocumError
+from core.errors import BadInput, LocumError
+from core.settings import load_settings
+from core.terminal import said
 
 app = typer.Typer(
     name="locum",
@@ -30,24 +33,47 @@ def main() -> None:
         command.load()(app)
     try:
         app()
-    except LocumError as error:
-        _refuse(str(error))
-    except ModuleNotFoundError as error:
-        extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
-        if extra is None:
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        _refuse(f"this needs the package {error.name}, which is not installed: pip install 'locum[{extra}]'")
+        Console(stderr=True).print(said(f"locum: {sentence}", "red"))
+        sys.exit(1)
 
 
-def _refuse(sentence: str) -> None:
-    Console(stderr=True).print(f"locum: {sentence}", style="red", highlight=False, markup=False)
-    sys.exit(1)
+def sentence_of(error: BaseException) -> str | None:
+    """What to tell the person at the screen; None for what nobody expected.
+
+    Tasks that run side by side fail as a group. Postgres quotes what it was given, so its own words stay untold.
+    """
+    match error:
+        case LocumError():
+            return str(error)
+        case ModuleNotFoundError():
+            extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
+            return extra and f"{error.name} is not installed, and this needs it: pip install 'locum[{extra}]'"
+        case psycopg.Error():
+            kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
+            return f"Postgres failed at this ({kind}). 'locum doctor' looks at what is missing."
+        case BaseExceptionGroup():
+            told = [sentence_of(each) for each in error.exceptions]
+            return None if None in told else "\n".join(dict.fromkeys(map(str, told)))
+        case _:
+            return None
+
+
+def _log_level() -> int:
+    """As set; where the settings cannot be read, the command itself says so."""
+    try:
+        return logging.getLevelNamesMapping()[load_settings().log_level.upper()]
+    except BadInput:
+        return logging.WARNING
 
 
 def _log_to_stderr() -> None:
-    """Standard output is for results; commands stay quiet unless something is wrong."""
+    """Standard output is for results."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(_log_level()),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

@@ -5,7 +5,7 @@ Settings are unpacked into plain arguments where they are used; no module import
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -84,7 +84,9 @@ class Settings(BaseSettings):
     )
     console_port: int = Field(default=8177, ge=0, le=65535, description="The port of the console's page.")
 
-    log_level: str = Field(default="info", description="How much is logged: debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="How much is logged: debug, info, warning or error."
+    )
 
 
 def variable_of(field: str) -> str:

@@ -23,8 +23,7 @@ from psycopg.rows import class_row
 from rich.console import Console
 
 from core.bench.scratch import describe_machine, scratch_database
-from core.clock import Clock
-from core.commands.reply import FixedClock, timing
+from core.clock import Clock, FixedClock
 from core.errors import BadInput
 from core.history.importing import Wishes, import_history
 from core.ids import AccountId, ChatId, MessageId, OwnerId
@@ -39,8 +38,10 @@ from core.reply.gate import Slate
 from core.reply.journal import Journal
 from core.reply.path import ReplyPath
 from core.reply.situation import read_account, situation_of
+from core.reply.timing import timing
 from core.settings import Settings, load_settings
 from core.storage.database import Connection, Database
+from core.terminal import said
 from core.vocabulary import Decision
 
 HELD_OUT = 0.15
@@ -298,11 +299,8 @@ def _show(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.moment.reply is None:
             continue
-        screen.print(f"\n[dim]>[/dim] {outcome.incoming}", markup=True, highlight=False)
-        screen.print(f"[green]truth[/green] {outcome.moment.reply}", highlight=False)
+        screen.print(said("\n>", "dim"), said(outcome.incoming))
+        screen.print(said("truth", "green"), said(outcome.moment.reply))
         for candidate in outcome.slate.shown:
-            screen.print(
-                f"  {candidate.confidence:.2f} {candidate.origin.value} {candidate.intent.value}: {candidate.text}",
-                highlight=False,
-                markup=False,
-            )
+            kind = f"{candidate.confidence:.2f} {candidate.origin.value} {candidate.intent.value}"
+            screen.print(said(f"  {kind}: {candidate.text}"))

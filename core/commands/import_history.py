@@ -32,6 +32,7 @@ from core.memory.index import index_messages
 from core.models.choose import open_embedder
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
+from core.terminal import said
 
 notes = Console(stderr=True)
 out = Console()
@@ -99,7 +100,7 @@ def _yes_no(answer: str | None, option: str) -> bool | None:
 def _ask_owner(key: AccountKey, candidates: Sequence[tuple[str, int]]) -> str:
     notes.print(f"Which of the senders in {key[0]} are you?", highlight=False)
     for number, (sender, count) in enumerate(candidates, 1):
-        notes.print(f"  {number}. {sender} ({count} messages)", markup=False, highlight=False)
+        notes.print(said(f"  {number}. {sender} ({count} messages)"))
     choices = [str(number) for number in range(1, len(candidates) + 1)]
     return candidates[int(Prompt.ask("Number", choices=choices, console=notes)) - 1][0]
 
@@ -208,7 +209,9 @@ async def _list(*, as_json: bool) -> None:
     table = Table("batch", "format", "from", "started", "state", "new messages")
     for batch in batches:
         new = str(batch.counts.get("messages_new", "?"))
-        table.add_row(str(batch.id), batch.format, batch.label, _time(batch.started_at), _state(batch), new)
+        table.add_row(
+            str(batch.id), batch.format, said(batch.label), _time(batch.started_at), _state(batch), new
+        )
     out.print(table)
 
 
@@ -239,10 +242,10 @@ def _show(report: Report, *, as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, value in _lines(report):
-        table.add_row(name, value)
+        table.add_row(name, said(value))
     out.print(table)
     for error in report.errors[:10]:
-        out.print(f"  {error['file']} {error['position']}: {error['reason']}", markup=False, highlight=False)
+        out.print(said(f"  {error['file']} {error['position']}: {error['reason']}"))
 
 
 def _lines(report: Report) -> list[tuple[str, str]]:

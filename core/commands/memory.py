@@ -38,6 +38,7 @@ from core.models.choose import open_teacher
 from core.runtime import Locum, open_locum
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
+from core.terminal import said
 
 out = Console()
 notes = Console(stderr=True)
@@ -178,13 +179,10 @@ def show_fact(fact: FactArgument, *, as_json: JsonOption = False) -> None:
             return
         out.print(_table([*history.older, history.fact, *history.newer]))
         for edit in history.edits:
-            out.print(f"until {edit.edited_at:%Y-%m-%d %H:%M}: {edit.statement_before}", markup=False)
+            out.print(said(f"until {edit.edited_at:%Y-%m-%d %H:%M}: {edit.statement_before}"))
         for source in history.sources:
-            out.print(
-                f"{source.sent_at:%Y-%m-%d %H:%M} {source.chat_title} · {source.sender}: {source.text}"
-                f"  [{source.platform_message_id}]",
-                markup=False,
-            )
+            place = f"{source.sent_at:%Y-%m-%d %H:%M} {source.chat_title}"
+            out.print(said(f"{place} · {source.sender}: {source.text}  [{source.platform_message_id}]"))
 
     _run(work)
 
@@ -424,12 +422,12 @@ def _show_profile(profile: Profile | None, commitments: list[dict[str, object]],
     if profile is None:
         out.print("Nothing is known yet: 'locum memory extract' reads what was imported.")
         return
-    out.print(profile.name, style="bold", markup=False)
+    out.print(said(profile.name, "bold"))
     for line in profile.lines:
         marks = " (hearsay)" if line.hearsay else ""
-        out.print(f"  {line.statement}{marks}  [{line.fact_id}]", markup=False, highlight=False)
+        out.print(said(f"  {line.statement}{marks}  [{line.fact_id}]"))
     for commitment in commitments:
-        out.print(f"  open: {commitment['statement']}", markup=False, highlight=False)
+        out.print(said(f"  open: {commitment['statement']}"))
     for whose, style in (("you", profile.style), ("they", profile.their_style)):
         if style is not None and style.messages:
             out.print(
@@ -448,7 +446,7 @@ def _table(facts: list[Fact] | list[KnownFact]) -> Table:
         until = f"{fact.valid_to:%Y-%m-%d}" if fact.valid_to else ""
         table.add_row(
             str(number),
-            fact.statement.replace("[", "\\["),
+            said(fact.statement),
             fact.kind,
             f"{fact.valid_from:%Y-%m-%d}",
             until,

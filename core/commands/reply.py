@@ -11,14 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.clock import Clock, SystemClock
+from core.clock import Clock, FixedClock, SystemClock
 from core.errors import BadInput
 from core.ids import ChatId, DraftId, MessageId, OwnerId
 from core.memory.messages import StoredMessage
 from core.memory.references import find_chat
 from core.models.choose import open_embedder, open_generator
 from core.policy import pause, set_kill_switch, set_mode, set_quiet_hours
-from core.reply.apply import Timing
 from core.reply.cards import read_evidence
 from core.reply.compose import Candidate
 from core.reply.decide import Judgement, decide, would_answer
@@ -26,31 +25,15 @@ from core.reply.gate import Slate
 from core.reply.journal import Journal
 from core.reply.path import ReplyPath
 from core.reply.situation import Account, Situation, read_account, situation_of, waiting_lines
+from core.reply.timing import timing
 from core.runtime import Locum, open_locum
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
+from core.terminal import said
 from core.vocabulary import Decision, Mode, Origin
 
 out = Console()
 JSON_OPTION = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-class FixedClock:
-    """A clock that stands at a moment of the past, for drafting as of then."""
-
-    def __init__(self, at: datetime) -> None:
-        self._at = at
-
-    def now(self) -> datetime:
-        return self._at
-
-
-def timing(settings: Settings) -> Timing:
-    return Timing(
-        settle=timedelta(seconds=settings.settle_seconds),
-        takeover=timedelta(minutes=settings.takeover_minutes),
-        card=timedelta(hours=settings.card_hours),
-    )
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +65,7 @@ def reply(
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     else:
-        _print_slate(result)
+        print_slate(result)
 
 
 def _moment(at: str) -> datetime | None:
@@ -242,22 +225,18 @@ async def _shown(connection: Connection, owner_id: OwnerId, candidate: Candidate
     }
 
 
-def _print_slate(result: dict[str, Any]) -> None:
+def print_slate(result: dict[str, Any]) -> None:
     for line in result["incoming"]:
-        out.print(f"[dim]{result['chat']}:[/dim] {line}", highlight=False)
+        out.print(said(f"{result['chat']}:", "dim"), said(line))
     if not result["drafts"]:
         out.print(f"No draft: {result['why']}.")
     for number, draft in enumerate(result["drafts"], start=1):
         risks = f" · {', '.join(draft['risks'])}" if draft["risks"] else ""
-        out.print(f"\n[bold]{number}.[/bold] {draft['text']}", highlight=False)
-        out.print(
-            f"   [dim]{draft['intent']} · {draft['origin']} · {draft['confidence']:.2f}{risks}[/dim]",
-            highlight=False,
-        )
+        out.print(said(f"\n{number}.", "bold"), said(draft["text"]))
+        out.print(said(f"   {draft['intent']} · {draft['origin']} · {draft['confidence']:.2f}{risks}", "dim"))
         for evidence in draft["evidence"][:4]:
             out.print(
-                f"   [dim]· {evidence['sent_at'][:10]} {evidence['sender']}: {evidence['text']}[/dim]",
-                highlight=False,
+                said(f"   · {evidence['sent_at'][:10]} {evidence['sender']}: {evidence['text']}", "dim")
             )
 
 
@@ -273,12 +252,12 @@ def why(
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
         return
-    table = Table(title=f"Draft {draft}: {result['text']}")
+    table = Table(title=said(f"Draft {draft}: {result['text']}"))
     for column in ("stage", "decided", "why", "ms"):
         table.add_column(column)
     for stage in result["stages"]:
         reasons = "; ".join(f"{key}: {value}" for key, value in stage["why"].items() if value not in ("", []))
-        table.add_row(stage["stage"], stage["decided"], reasons, f"{stage['took_ms']:.0f}")
+        table.add_row(stage["stage"], stage["decided"], said(reasons), f"{stage['took_ms']:.0f}")
     out.print(table)
 
 
@@ -325,7 +304,7 @@ def mode(
         await set_mode(connection, owner_id, found.id, Mode(value))
         return f"{found.title or chat}: {value}."
 
-    out.print(asyncio.run(_change(change)))
+    out.print(said(asyncio.run(_change(change))))
 
 
 def pause_drafts(
@@ -357,7 +336,7 @@ def kill(
         await set_kill_switch(connection, owner_id, on=state == "on")
         return f"The kill switch is {state}."
 
-    out.print(asyncio.run(_change(change)))
+    out.print(said(asyncio.run(_change(change))))
 
 
 def quiet(
@@ -370,7 +349,7 @@ def quiet(
         await set_quiet_hours(connection, owner_id, start, end)
         return "No quiet hours." if start is None else f"Quiet from {start:%H:%M} until {end:%H:%M}."
 
-    out.print(asyncio.run(_change(change)))
+    out.print(said(asyncio.run(_change(change))))
 
 
 def _hours(text: str) -> tuple[time | None, time | None]:

@@ -24,6 +24,7 @@ from core.models.faces import Embedder
 from core.runtime import open_locum
 from core.settings import load_settings
 from core.storage.database import Database
+from core.terminal import harmless
 
 FEW = 500
 """So many messages are indexed on the way to a search; more are the job's of `locum index`."""
@@ -187,7 +188,7 @@ def show_hits(hits: list[Found], wanted: Wanted) -> None:
         typer.echo("Nothing found.")
     for hit in hits:
         place = f"{hit.sent_at:%Y-%m-%d %H:%M}  {hit.chat or hit.chat_id}"
-        typer.echo(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}")
+        typer.echo(harmless(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}"))
 
 
 async def run_index(console: Console) -> dict[str, object]:

@@ -811,6 +811,10 @@ BEGIN
        OR (p_reader_kind = 'owner') <> (p_reader_id IS NULL) THEN
         RAISE EXCEPTION 'an owner and a reader are required' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- This runs as a role that reads every owner's rows, and every search passes through here.
+    IF p_owner_id IS DISTINCT FROM current_owner() THEN
+        RAISE EXCEPTION 'memory is read by its owner' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF p_reader_kind = 'owner' THEN
         RETURN QUERY SELECT a.id, '-infinity'::timestamptz, 'infinity'::timestamptz
                      FROM audiences a WHERE a.owner_id = p_owner_id;

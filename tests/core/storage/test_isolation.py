@@ -210,3 +210,33 @@ async def test_who_may_learn_what_is_never_answered_without_an_owner_and_a_reade
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         async with database.owner(owner) as connection:
             await connection.execute("SELECT * FROM readable_audiences(%s, %s, %s)", arguments)
+
+
+READS_OF_ONE_OWNER = {
+    "build_vector_index": "build_vector_index(%(owner)s, 'model', 3)",
+    "known_facts": "known_facts(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10)",
+    "past_replies": "past_replies(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 'infinity', 10)",
+    "read_messages": "read_messages(%(owner)s, 'owner', NULL, ARRAY[1, 2, 3, 4]::bigint[])",
+    "readable_audiences": "(SELECT audience_id FROM readable_audiences(%(owner)s, 'owner', NULL)) a",
+    "recent_turns": "recent_turns(%(owner)s, 1, NULL, 'infinity', 10)",
+    "search_memory": "search_memory(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 10, 10)",
+    "search_memory_exactly": "search_memory_exactly(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 10)",
+}
+"""Every function that runs with more rights than the application and takes an owner."""
+
+
+async def test_functions_with_more_rights_than_the_application_are_all_known_here(conninfo: str) -> None:
+    async with await psycopg.AsyncConnection.connect(conninfo) as connection:
+        cursor = await connection.execute("""
+            SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'locum'::regnamespace AND prosecdef
+            AND 'p_owner_id' = ANY (proargnames) AND has_function_privilege('locum_app', oid, 'EXECUTE')""")
+        assert {str(row[0]) for row in await cursor.fetchall()} == READS_OF_ONE_OWNER.keys()
+
+
+@pytest.mark.parametrize("call", READS_OF_ONE_OWNER.values(), ids=READS_OF_ONE_OWNER.keys())
+async def test_no_function_answers_about_another_owner(
+    database: Database, owner: OwnerId, others: OwnerId, call: str
+) -> None:
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue)):
+        async with database.owner(owner) as connection:
+            await connection.execute(f"SELECT * FROM {call}".encode(), {"owner": others})  # noqa: S608 -- this file's own words
