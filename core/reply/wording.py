@@ -80,7 +80,8 @@ _ASSISTANTESE = re.compile(
     r"(as an ai|language model|i'?m (just )?(an? )?(ai|assistant|chatbot)|how (can|may) i (help|assist)"
     r"|i'?d be happy to|feel free to|i'?m here to help|please provide|let me know if you (need|have)"
     r"|is there anything else"
-    r"|i don'?t have (personal|access)|here (is|are) (an?|some|the|your) ([a-z]+ ){0,2}(list|ideas?|ways?|steps?|tips|suggestions?|options|examples?|response"
+    r"|i don'?t have (personal|access)|here (is|are) (an?|some|the|your) ([a-z]+ ){0,2}"
+    r"(list|ideas?|ways?|steps?|tips|suggestions?|options|examples?|response"
     r"|reply|message|draft|summary)|sure[,!] here|^\W*certainly\b|certainly!"
     r"|dear \w+|best regards|sincerely|\[[^\]]+\]|<\|?\w+\|?>|\bthe user\b|\bassistant:|\bsystem:)",
     re.IGNORECASE,
@@ -223,6 +224,15 @@ def likeness(one: str, other: str) -> float:
     """How alike two texts are to the letter, from 0 to 1, case and spacing aside."""
     left, right = " ".join(one.lower().split()), " ".join(other.lower().split())
     return SequenceMatcher(None, left, right, autojunk=False).ratio() if left and right else 0.0
+
+
+def is_alike(one: str, other: str, least: float) -> bool:
+    """True when the texts are at least so alike; cheap upper bounds settle most pairs."""
+    left, right = " ".join(one.lower().split()), " ".join(other.lower().split())
+    if not left or not right:
+        return False
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    return matcher.real_quick_ratio() > least and matcher.quick_ratio() > least and matcher.ratio() > least
 
 
 def checkable_details(text: str) -> frozenset[str]:
