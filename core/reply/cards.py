@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from core.bot import Card, CardDraft, Evidence
 from core.events import ChatRef
-from core.ids import AccountId, DraftId, MessageId, OwnerId, TurnId
+from core.ids import AccountId, DraftId, OwnerId, TurnId
 from core.reply.compose import Candidate
 from core.reply.gate import Slate
 from core.reply.inbox import Lane, lock_lane
@@ -17,64 +17,67 @@ from core.vocabulary import DraftState, Intent, Outcome, Risk
 
 async def write_slate(connection: Connection, owner_id: OwnerId, turn: Turn, slate: Slate) -> list[DraftId]:
     """Ids of the drafts on the slate, in order. What was left out is kept too, with its reason."""
-    shown = [
-        await _write_draft(connection, owner_id, turn, position, candidate, DraftState.PROPOSED)
-        for position, candidate in enumerate(slate.shown)
+    kept = [*slate.shown, *(candidate for candidate in slate.left_out if candidate.text)]
+    if not kept:
+        return []
+    states = [DraftState.PROPOSED] * len(slate.shown) + [DraftState.DROPPED] * len(kept)
+    ids: list[DraftId] = []
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            """
+            INSERT INTO drafts (owner_id, turn_id, version, position, text, intent, origin, confidence, risks, model,
+                                adapter_id, state, reason)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+            [
+                _draft_row(owner_id, turn, position, candidate, states[position])
+                for position, candidate in enumerate(kept)
+            ],
+            returning=True,
+        )
+        async for result in cursor.results():
+            row = await result.fetchone()
+            assert row is not None, "each insert returns its id"  # noqa: S101 -- for the type checker
+            ids.append(DraftId(int(row[0])))
+    await _write_evidence(connection, owner_id, list(zip(ids, kept, strict=True)))
+    return ids[: len(slate.shown)]
+
+
+def _draft_row(
+    owner_id: OwnerId, turn: Turn, position: int, candidate: Candidate, state: DraftState
+) -> list[object]:
+    return [
+        owner_id,
+        turn.id,
+        turn.version,
+        position,
+        candidate.text,
+        candidate.intent,
+        candidate.origin,
+        candidate.confidence,
+        sorted(candidate.risks),
+        candidate.model,
+        candidate.adapter.id if candidate.adapter else None,
+        state,
+        candidate.dropped,
     ]
-    for position, candidate in enumerate(slate.left_out, start=len(shown)):
-        if candidate.text:
-            await _write_draft(connection, owner_id, turn, position, candidate, DraftState.DROPPED)
-    return shown
-
-
-async def _write_draft(
-    connection: Connection,
-    owner_id: OwnerId,
-    turn: Turn,
-    position: int,
-    candidate: Candidate,
-    state: DraftState,
-) -> DraftId:
-    cursor = await connection.execute(
-        """
-        INSERT INTO drafts (owner_id, turn_id, version, position, text, intent, origin, confidence, risks, model,
-                            adapter_id, state, reason)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
-        [
-            owner_id,
-            turn.id,
-            turn.version,
-            position,
-            candidate.text,
-            candidate.intent,
-            candidate.origin,
-            candidate.confidence,
-            sorted(candidate.risks),
-            candidate.model,
-            candidate.adapter.id if candidate.adapter else None,
-            state,
-            candidate.dropped,
-        ],
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError("the draft was not inserted")
-    draft_id = DraftId(int(row[0]))
-    await _write_evidence(connection, owner_id, draft_id, candidate.evidence)
-    return draft_id
 
 
 async def _write_evidence(
-    connection: Connection, owner_id: OwnerId, draft_id: DraftId, evidence: tuple[MessageId, ...]
+    connection: Connection, owner_id: OwnerId, drafts: list[tuple[DraftId, Candidate]]
 ) -> None:
-    """The messages a draft rests on; one that was forgotten meanwhile is left out."""
+    """The messages that drafts rest on; one that was forgotten meanwhile is left out."""
+    rests = [
+        (draft_id, message_id, position)
+        for draft_id, candidate in drafts
+        for position, message_id in enumerate(dict.fromkeys(candidate.evidence), start=1)
+    ]
     await connection.execute(
         """
         INSERT INTO draft_evidence (owner_id, draft_id, message_id, position)
-        SELECT %s, %s, m.id, min(e.position) FROM unnest(%s::bigint[]) WITH ORDINALITY AS e (id, position)
-        JOIN messages m ON m.owner_id = %s AND m.id = e.id AND m.deleted_at IS NULL
-        GROUP BY m.id""",
-        [owner_id, draft_id, list(evidence), owner_id],
+        SELECT %s, e.draft_id, m.id, e.position
+        FROM unnest(%s::bigint[], %s::bigint[], %s::integer[]) AS e (draft_id, message_id, position)
+        JOIN messages m ON m.owner_id = %s AND m.id = e.message_id AND m.deleted_at IS NULL""",
+        [owner_id, [r[0] for r in rests], [r[1] for r in rests], [r[2] for r in rests], owner_id],
     )
 
 

@@ -15,7 +15,7 @@ from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prom
 from core.reply.putting_off import put_off
 from core.reply.recall import Recalled
 from core.reply.situation import Situation
-from core.reply.wording import checkable_details, intent_of, is_question, likeness, risks_of
+from core.reply.wording import checkable_details, intent_of, is_alike, is_question, risks_of
 from core.vocabulary import DraftOrigin, Intent, Risk
 
 MODEL_SAMPLES = 4
@@ -186,4 +186,4 @@ def deferral(situation: Situation, recalled: Recalled) -> Candidate:
 
 def is_copy(text: str, others: Sequence[str]) -> bool:
     """True when the text says again what one of the others says."""
-    return any(likeness(text, other) > 0.8 for other in others)  # noqa: PLR2004 -- four letters in five
+    return any(is_alike(text, other, 0.8) for other in others)

@@ -35,18 +35,21 @@ class Journal:
         self.entries.append(Entry(stage=stage, decided=decided, why=dict(why), took_ms=took))
 
     async def write(self, connection: Connection, owner_id: OwnerId, turn: Turn) -> None:
-        for entry in self.entries:
-            await connection.execute(
+        async with connection.cursor() as cursor:
+            await cursor.executemany(
                 """
                 INSERT INTO stages (owner_id, turn_id, version, stage, decided, why, took_ms)
                 VALUES (%s, %s, %s, %s, %s, %s, %s)""",
                 [
-                    owner_id,
-                    turn.id,
-                    turn.version,
-                    entry.stage,
-                    entry.decided,
-                    Jsonb(entry.why),
-                    entry.took_ms,
+                    [
+                        owner_id,
+                        turn.id,
+                        turn.version,
+                        entry.stage,
+                        entry.decided,
+                        Jsonb(entry.why),
+                        entry.took_ms,
+                    ]
+                    for entry in self.entries
                 ],
             )

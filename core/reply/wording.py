@@ -226,6 +226,15 @@ def likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, left, right, autojunk=False).ratio() if left and right else 0.0
 
 
+def is_alike(one: str, other: str, least: float) -> bool:
+    """True when the texts are at least so alike; cheap upper bounds settle most pairs."""
+    left, right = " ".join(one.lower().split()), " ".join(other.lower().split())
+    if not left or not right:
+        return False
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    return matcher.real_quick_ratio() > least and matcher.quick_ratio() > least and matcher.ratio() > least
+
+
 def checkable_details(text: str) -> frozenset[str]:
     """The details of a text that can be wrong: numbers, times, and names inside a sentence, lower-case."""
     numbers = re.findall(r"\d[\d.,:/-]*", text)

@@ -31,8 +31,8 @@ PLAIN = Policy(
 def days(month: int, first: int, last: int) -> st.SearchStrategy[datetime]:
     """Moments of UTC, as hypothesis wants its ends: without a zone."""
     return st.datetimes(
-        datetime(2026, month, first),  # noqa: DTZ001 -- its ends
-        datetime(2026, month, last),  # noqa: DTZ001 -- its ends
+        datetime(2026, month, first),  # noqa: DTZ001 -- hypothesis wants its ends so
+        datetime(2026, month, last),  # noqa: DTZ001 -- as above
         timezones=st.just(UTC),
     )
 

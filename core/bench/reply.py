@@ -1,0 +1,260 @@
+"""`locum bench reply`: what the reply path adds to a turn, without a language model.
+
+An owner of so many made messages (see core/bench/search.py: random directions for words, no model's
+vectors); a contact asks, and the clock runs from the event in the inbox to the card that its bot is
+given. The quiet time after a burst is not waited for, the question's vector is made beforehand. In
+the same run: the bare writes of a turn in as many transactions, and the bare vector query.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, cast
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from core.bench.scratch import describe_machine, scratch_database
+from core.bench.search import (
+    DIMENSION,
+    MODEL,
+    Question,
+    WordVectors,
+    ask_bare,
+    choose_questions,
+    fill,
+    made_records,
+    timed,
+)
+from core.clock import SystemClock
+from core.errors import BadInput
+from core.events import Author, ChatRef, MessageNew, Person
+from core.ids import OwnerId
+from core.memory.people import ensure_account
+from core.models.faces import Vectors
+from core.owners import ensure_owner
+from core.reply.apply import Timing
+from core.reply.cards import cards_to_show
+from core.reply.inbox import Lane
+from core.reply.path import ReplyPath
+from core.reply.situation import Account, read_account
+from core.settings import load_settings
+from core.storage.database import Connection, Database
+
+ACCOUNT = "bench-replies"
+STAGES = (
+    "receive",
+    "settle",
+    "start",
+    "read",
+    "decide",
+    "recall",
+    "compose",
+    "criticise",
+    "gate",
+    "deliver",
+    "card",
+)
+AT_ONCE = Timing(settle=timedelta(0), takeover=timedelta(0), card=timedelta(hours=1))
+
+
+class KnownVectors:
+    """An embedder that has all its answers already: what remains is the path's own time."""
+
+    name = MODEL
+    dimension = DIMENSION
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self._known = {question.text: question.vector for question in questions}
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self._known[text] for text in texts]).astype(np.float32)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Stopwatch:
+    """Milliseconds of each step of one turn; a step ends where the next begins."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, float] = {}
+        self._step = ""
+        self._since = 0.0
+
+    def begin(self, step: str) -> None:
+        now = time.perf_counter()
+        if self._step:
+            self.took[self._step] = self.took.get(self._step, 0.0) + 1000 * (now - self._since)
+        self._step, self._since = ("settle" if step == "settled" else step), now
+
+    def end(self) -> float:
+        """Milliseconds of all the steps together."""
+        self.begin("")
+        return sum(self.took.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """The turns that were measured: of each the whole, and its steps, in milliseconds."""
+
+    whole: list[float]
+    steps: list[dict[str, float]]
+
+
+def summary(took: Sequence[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(took, [50, 95])
+    return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2)}
+
+
+async def run_turns(
+    database: Database, account: Account, questions: Sequence[Question], warm_up: int
+) -> Turns:
+    """One question after the other, each from a contact of its own; the first few are not counted."""
+    watch = Stopwatch()
+    path = ReplyPath(
+        database=database,
+        embedder=KnownVectors(questions),
+        generator=None,
+        clock=SystemClock(),
+        timing=AT_ONCE,
+        worker="bench",
+        on_step=lambda step: watch.begin(step),  # noqa: PLW0108 -- each turn has a watch of its own
+    )
+    turns = Turns(whole=[], steps=[])
+    for number, question in enumerate(questions):
+        watch = Stopwatch()
+        await path.receive(account, _asked(number, question.text))
+        await path.work(Lane(owner_id=account.owner_id, account_id=account.id, chat=f"chat{number}"))
+        watch.begin("card")
+        async with database.owner(account.owner_id) as connection:
+            await cards_to_show(connection, account.owner_id, account.id)
+        whole = watch.end()
+        async with database.owner(account.owner_id) as connection:
+            await connection.execute(
+                "UPDATE cards SET shown_at = now() WHERE owner_id = %s", [account.owner_id]
+            )
+        if number >= warm_up:
+            turns.whole.append(whole)
+            turns.steps.append(watch.took)
+    return turns
+
+
+def _asked(number: int, text: str) -> MessageNew:
+    person = Person(id=f"person{number}", name=f"Person {number}")
+    return MessageNew(
+        key=f"message:{number}",
+        chat=ChatRef(platform="bench", account=ACCOUNT, chat=f"chat{number}"),
+        at=datetime.now(UTC),
+        message_id=str(number),
+        sender=person,
+        author=Author.CONTACT,
+        text=text,
+        chat_title=person.name,
+        members=(person,),
+    )
+
+
+async def bare_writes(database: Database, owner_id: OwnerId, turns: int) -> list[float]:
+    """Milliseconds for the transactions that a turn cannot do without: event, message and turn, outcome."""
+    took: list[float] = []
+    for number in range(turns):
+        began = time.perf_counter()
+        for step in ("event", "message", "outcome"):
+            async with database.owner(owner_id) as connection:
+                await connection.execute(
+                    "INSERT INTO audit (owner_id, actor, action, subject) VALUES (%s, 'bench', %s, %s::jsonb)",
+                    [owner_id, step, json.dumps({"number": number, "text": "x" * 80})],
+                )
+        took.append(1000 * (time.perf_counter() - began))
+    return took
+
+
+async def _open_to_all(connection: Connection, owner_id: OwnerId) -> None:
+    """The made messages as public ones, two in five typed by the owner: each turn has all of them to search."""
+    await connection.execute(
+        """
+        WITH everyone AS (
+            INSERT INTO audiences (owner_id, kind) VALUES (%(owner)s, 'anyone')
+            ON CONFLICT (owner_id, kind, chat_id, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
+        )
+        UPDATE messages SET audience_id = (SELECT id FROM everyone),
+                            origin = CASE WHEN id %% 5 < 2 THEN 'typed' ELSE origin END,
+                            sender_id = CASE WHEN id %% 5 < 2 THEN NULL ELSE sender_id END
+        WHERE owner_id = %(owner)s""",
+        {"owner": owner_id},
+    )
+    await connection.execute("SELECT analyze_memory()")
+
+
+async def measure_size(database: Database, rows: int, turns: int, seed: int) -> dict[str, object]:
+    """All figures for an owner of that many messages."""
+    owner_id = await ensure_owner(database, f"bench-{rows}", display_name="Bench Owner")
+    vectors = WordVectors(seed)
+    await fill(database, owner_id, made_records(seed), rows, vectors)
+    warm_up = 5
+    chosen = await choose_questions(database, owner_id, turns + warm_up, vectors, seed)
+    questions = [Question(text=f"{one.text}?", vector=one.vector) for one in chosen]
+    async with database.owner(owner_id) as connection:
+        account_id = await ensure_account(connection, owner_id, "bench", ACCOUNT, ACCOUNT)
+        await _open_to_all(connection, owner_id)
+        account = await read_account(connection, owner_id, account_id)
+    measured = await run_turns(database, account, questions, warm_up)
+    bare, _ = await timed(database, owner_id, ask_bare, questions)
+    return {
+        "rows": rows,
+        "turns": len(measured.whole),
+        "reply": summary(measured.whole),
+        "stages": {stage: summary([step.get(stage, 0.0) for step in measured.steps]) for stage in STAGES},
+        "bare_writes": summary(await bare_writes(database, owner_id, turns)),
+        "bare_vector_query": bare,
+    }
+
+
+async def measure_reply(sizes: Sequence[int], turns: int, seed: int, console: Console) -> dict[str, object]:
+    """The whole report, as `--json` prints it."""
+    results: list[dict[str, object]] = []
+    async with scratch_database(load_settings()) as database:
+        machine = await describe_machine(database)
+        for rows in sizes:
+            console.print(f"{rows} messages: filling")
+            results.append(await measure_size(database, rows, turns, seed))
+            console.print(json.dumps(results[-1]), highlight=False, markup=False)
+    return {
+        "machine": machine,
+        "note": "load_per_minute tells how busy the machine was; a shared one widens p95",
+        "rows_from": "made: Zipf's law",
+        "vectors": f"made: sums of random word directions with noise, {DIMENSION} dimensions, no model",
+        "left_out": "the quiet time after a burst, the question's embedding, the language model",
+        "seed": seed,
+        "sizes": results,
+    }
+
+
+def register(bench: typer.Typer) -> None:
+    @bench.command("reply")
+    def reply(  # pyright: ignore[reportUnusedFunction] -- typer keeps it
+        rows: Annotated[str, typer.Option(help="Sizes, comma separated.")] = "10000,300000",
+        turns: Annotated[int, typer.Option(min=1, help="Turns for each size.")] = 100,
+        seed: int = 0,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Measure what the reply path adds to a turn, without a model."""
+        try:
+            sizes = [int(size) for size in rows.split(",")]
+        except ValueError:
+            raise BadInput(f"--rows takes numbers, comma separated; this was {rows!r}.") from None
+        result = asyncio.run(measure_reply(sizes, turns, seed, Console(stderr=True)))
+        if as_json:
+            typer.echo(json.dumps(result, indent=2))
+            return
+        for size in cast("list[dict[str, Any]]", result["sizes"]):
+            typer.echo(
+                f"{size['rows']:>8} messages: reply path p50 {size['reply']['p50_ms']} ms, "
+                f"p95 {size['reply']['p95_ms']} ms; bare writes p95 {size['bare_writes']['p95_ms']} ms, "
+                f"bare vector query p95 {size['bare_vector_query']['p95_ms']} ms"
+            )
