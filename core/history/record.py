@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.events import Attachment, Person
-from core.storage.plain_text import clean as clean
+from core.storage.plain_text import clean  # noqa: F401 -- the readers take it from here
 from core.vocabulary import ChatKind
 
 LONGEST_TEXT = 200_000

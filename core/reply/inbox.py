@@ -70,10 +70,18 @@ async def next_event(connection: Connection, lane: Lane) -> InboxEvent | None:
 async def mark_applied(
     connection: Connection, owner_id: OwnerId, event_id: int, error: str | None = None
 ) -> None:
-    """The event is done with; `error` names what made it unusable."""
+    """The event is done with; `error` names what made it unusable, and it is then kept as it came.
+
+    Of one that was applied its key alone stays, by which a second delivery is known: its words are in
+    the tables by now, and are edited, deleted and forgotten there.
+    """
     await connection.execute(
-        "UPDATE inbox_events SET applied_at = now(), error = %s WHERE owner_id = %s AND id = %s",
-        [error, owner_id, event_id],
+        """
+        UPDATE inbox_events SET applied_at = now(), error = %(error)s,
+            event = CASE WHEN %(error)s::text IS NULL
+                         THEN jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key') ELSE event END
+        WHERE owner_id = %(owner)s AND id = %(id)s""",
+        {"error": error, "owner": owner_id, "id": event_id},
     )
 
 

@@ -245,3 +245,15 @@ async def test_what_postgres_cannot_store_is_stored_without_it(world: World) -> 
         ("half \ufffd of  it?", None)
     ]
     assert world.bot.unacknowledged == ()
+
+
+async def test_deleted_words_stay_in_no_table(world: World) -> None:
+    said = world.bot.say("ines", "ines", "my door code is 77123, ok?")
+    await world.pump(seconds=5)
+    world.bot.erase("ines", said.message_id)
+    await world.pump(seconds=5)
+    held = await world.rows("""
+        SELECT (SELECT count(*) FROM inbox_events WHERE event::text LIKE '%77123%'),
+               (SELECT count(*) FROM messages WHERE text LIKE '%77123%'),
+               (SELECT count(*) FROM stages WHERE why::text LIKE '%77123%')""")
+    assert held == [(0, 0, 0)]
