@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from bots.up import Part, run
 from core.history.importing import Wishes, import_history
 from core.runtime import Locum, open_locum
 from core.sample.compile import OWNER_NAME, OWNER_ZONE, write_sample
 from core.settings import Settings, load_settings
+
+Part = Literal["worker", "console"]
 
 out = Console(stderr=True)
 
@@ -43,6 +44,8 @@ def _run(running: Coroutine[Any, Any, None]) -> None:
 
 
 async def _up(settings: Settings, only: Part | None) -> None:
+    from bots.up import run  # noqa: PLC0415 -- needs the console extra, and other commands do not
+
     async with open_locum(settings) as locum:
         await run(locum, only)
 
@@ -62,6 +65,8 @@ def _demo_settings(settings: Settings) -> Settings:
 
 
 async def _demo(settings: Settings) -> None:
+    from bots.up import run  # noqa: PLC0415 -- as above
+
     async with open_locum(settings) as locum:
         await _import_sample(locum, settings.home / "sample.jsonl")
         await run(locum, None)

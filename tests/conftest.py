@@ -23,6 +23,13 @@ from core.storage.database import Database
 from core.storage.migrate import migrate
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak", type=int, nargs="?", const=2000, help="so many deaths at random instead of 100"
+    )
+    parser.addoption("--seed", type=int, help="of everything that happens at random in the fault tests")
+
+
 @pytest.fixture(scope="session")
 def scratch() -> Generator[Path]:
     """A folder with a short path that another user may pass through: sockets and Postgres want that."""

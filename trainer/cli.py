@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,7 +11,9 @@ from rich.table import Table
 
 from core.runtime import open_locum
 from core.settings import load_settings
-from trainer.dataset import DatasetCounts, build_dataset
+
+if TYPE_CHECKING:
+    from trainer.dataset import DatasetCounts
 
 WHY = {
     "no_consent": "their source was not given for training",
@@ -43,12 +45,14 @@ def register(app: typer.Typer) -> None:
             _print(counts, out)
 
 
-async def _build(out: Path | None) -> DatasetCounts:
+async def _build(out: Path | None) -> "DatasetCounts":
+    from trainer.dataset import build_dataset  # noqa: PLC0415 -- needs the train extra, and others do not
+
     async with open_locum(load_settings()) as locum:
         return await build_dataset(locum.database, locum.owner_id, out)
 
 
-def _print(counts: DatasetCounts, out: Path | None) -> None:
+def _print(counts: "DatasetCounts", out: Path | None) -> None:
     parts = ", ".join(f"{number} {part}" for part, number in sorted(counts.windows.items())) or "none"
     console = Console(highlight=False)
     console.print(f"{counts.messages} messages read. Windows: {parts}.")

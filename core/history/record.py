@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Protocol
 
 from core.events import Attachment, Person
-from core.storage.plain_text import clean  # noqa: F401 -- the readers take it from here
 from core.vocabulary import ChatKind
 
 LONGEST_TEXT = 200_000
@@ -93,6 +92,19 @@ class Reader(Protocol):
     @property
     def bytes_read(self) -> int: ...
     def entries(self) -> Iterator[Entry]: ...
+
+
+def clean(text: str) -> str:
+    """The text as Postgres can store it: no NUL, no half of a surrogate pair."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def unusable(message: HistoryMessage) -> str | None:

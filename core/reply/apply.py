@@ -39,12 +39,12 @@ from core.memory.people import (
 )
 from core.policy import take_over
 from core.reply.learn import label_overtaken, resembled_draft, write_label
-from core.reply.outbox import is_our_echo
+from core.reply.outbox import Echo, attach_message, mark_sent, our_echo, settle
 from core.reply.press import press
 from core.reply.situation import Account
 from core.reply.turns import end_turns, open_turn, owner_spoke_after, resettle_turns_of
 from core.storage.database import Connection
-from core.vocabulary import Origin, SourceKind, TurnState
+from core.vocabulary import Origin, OutboxState, SourceKind, TurnState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class Timing:
     settle: timedelta
     takeover: timedelta
     card: timedelta
+    unsend: timedelta = timedelta(seconds=5)
+    """How long an unasked send waits in the outbox, so that the owner can still step in."""
 
 
 async def apply_event(
@@ -89,7 +91,8 @@ async def _message(
         return
     chat, sender_id = await _chat_and_sender(connection, account, event)
     thread_id = await _thread(connection, account, chat, event.chat)
-    origin = await _origin(connection, account, chat.id, event)
+    echo = await _echo(connection, account, chat.id, event)
+    origin = _origin(event, echo)
     resembled = (
         await resembled_draft(connection, account.owner_id, chat.id, event.text)
         if origin is Origin.TYPED
@@ -115,6 +118,12 @@ async def _message(
             attachments=event.attachments,
         ),
     )
+    if echo is not None and echo.proves:
+        await settle(
+            connection, account.owner_id, echo.id, OutboxState.SENT, platform_ids=(event.message_id,)
+        )
+        await attach_message(connection, account.owner_id, echo.draft_id, message_id)
+        await mark_sent(connection, account.owner_id, echo.draft_id)
     if not new or event.backfilled or event.automatic:
         return
     if resembled is not None:
@@ -200,15 +209,20 @@ async def _source(connection: Connection, account: Account) -> SourceId:
     )
 
 
-async def _origin(connection: Connection, account: Account, chat_id: ChatId, event: MessageNew) -> Origin:
+async def _echo(connection: Connection, account: Account, chat_id: ChatId, event: MessageNew) -> Echo | None:
+    if event.author in (Author.CONTACT, Author.BOT):
+        return None
+    return await our_echo(connection, account.owner_id, chat_id, event.message_id, event.text)
+
+
+def _origin(event: MessageNew, echo: Echo | None) -> Origin:
     """Whose words these are. The echo of a send of ours is ours, whoever the platform says wrote it."""
     if event.author is Author.CONTACT:
         return Origin.CONTACT
     if event.author is Author.BOT:
         return Origin.BOT
-    echo = await is_our_echo(connection, account.owner_id, chat_id, event.message_id, event.text)
     if echo is not None:
-        return echo
+        return echo.origin
     if event.author is Author.OWNER and not event.automatic:
         return Origin.TYPED
     return Origin.AUTO
@@ -287,14 +301,22 @@ async def _deleted(
 
 
 async def _drop_evidence(connection: Connection, account: Account, message_id: MessageId) -> None:
-    """Drafts that still wait and rest on a deleted message are withdrawn with it."""
-    await connection.execute(
+    """Drafts that still wait and rest on a deleted message are withdrawn with it, and the card is shown anew."""
+    cursor = await connection.execute(
         """
         UPDATE drafts d SET state = 'expired', reason = 'what it rests on was deleted'
         FROM draft_evidence e
         WHERE e.owner_id = %s AND e.message_id = %s AND d.owner_id = e.owner_id AND d.id = e.draft_id
-          AND d.state = 'proposed'""",
+          AND d.state = 'proposed'
+        RETURNING d.turn_id""",
         [account.owner_id, message_id],
+    )
+    turns = [int(row[0]) for row in await cursor.fetchall()]
+    await connection.execute(
+        """
+        UPDATE cards SET version = version + 1, shown_at = NULL
+        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
+        [account.owner_id, turns],
     )
 
 

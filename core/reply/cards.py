@@ -8,9 +8,11 @@ from core.events import ChatRef
 from core.ids import AccountId, DraftId, MessageId, OwnerId, TurnId
 from core.reply.compose import Candidate
 from core.reply.gate import Slate
-from core.reply.turns import Turn
+from core.reply.inbox import Lane, lock_lane
+from core.reply.learn import label_slate
+from core.reply.turns import Turn, cancel_queued, close_card
 from core.storage.database import Connection
-from core.vocabulary import DraftState, Intent, Risk
+from core.vocabulary import DraftState, Intent, Outcome, Risk
 
 
 async def write_slate(connection: Connection, owner_id: OwnerId, turn: Turn, slate: Slate) -> list[DraftId]:
@@ -82,42 +84,46 @@ async def open_card(connection: Connection, owner_id: OwnerId, turn: Turn) -> No
         """
         INSERT INTO cards (owner_id, turn_id, version) VALUES (%s, %s, %s)
         ON CONFLICT (owner_id, turn_id) DO UPDATE
-        SET version = EXCLUDED.version, shown_at = NULL, closed_at = NULL, outcome = '', withdrawn_at = NULL""",
+        SET version = cards.version + 1, shown_at = NULL, closed_at = NULL, outcome = '', withdrawn_at = NULL""",
         [owner_id, turn.id, turn.version],
     )
 
 
-async def expire_cards(connection: Connection, owner_id: OwnerId, now: datetime, life: timedelta) -> int:
-    """How many cards were closed because nobody answered them in time; their drafts count as ignored."""
+async def overdue_cards(
+    connection: Connection, owner_id: OwnerId, account_id: AccountId, now: datetime, life: timedelta
+) -> list[tuple[TurnId, Lane]]:
+    """Open cards that nobody answered in time, each with its lane."""
     cursor = await connection.execute(
         """
-        UPDATE turns t SET state = 'silent', version = t.version + 1
-        FROM cards c
-        WHERE t.owner_id = %(owner)s AND t.state = 'suggested' AND c.owner_id = t.owner_id AND c.turn_id = t.id
-          AND c.closed_at IS NULL
+        SELECT t.id, h.platform_chat_id FROM cards c
+        JOIN turns t ON t.owner_id = c.owner_id AND t.id = c.turn_id
+        JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
+        WHERE t.owner_id = %(owner)s AND h.account_id = %(account)s AND t.state = 'suggested' AND c.closed_at IS NULL
           AND (SELECT max(d.created_at) FROM drafts d WHERE d.owner_id = t.owner_id AND d.turn_id = t.id) < %(before)s
-        RETURNING t.id""",
-        {"owner": owner_id, "before": now - life},
+        ORDER BY t.id""",
+        {"owner": owner_id, "account": account_id, "before": now - life},
     )
-    expired = [int(row[0]) for row in await cursor.fetchall()]
-    await connection.execute(
+    return [
+        (TurnId(int(row[0])), Lane(owner_id=owner_id, account_id=account_id, chat=str(row[1])))
+        for row in await cursor.fetchall()
+    ]
+
+
+async def expire_card(connection: Connection, lane: Lane, turn_id: TurnId) -> bool:
+    """Whether the card was still open; it is closed now, and its drafts count as ignored."""
+    await lock_lane(connection, lane)
+    cursor = await connection.execute(
         """
-        INSERT INTO labels (owner_id, draft_id, outcome)
-        SELECT owner_id, id, 'ignored' FROM drafts
-        WHERE owner_id = %s AND turn_id = ANY (%s) AND state = 'proposed' ON CONFLICT DO NOTHING""",
-        [owner_id, expired],
+        UPDATE turns SET state = 'silent', version = version + 1
+        WHERE owner_id = %s AND id = %s AND state = 'suggested'""",
+        [lane.owner_id, turn_id],
     )
-    await connection.execute(
-        "UPDATE drafts SET state = 'expired' WHERE owner_id = %s AND turn_id = ANY (%s) AND state = 'proposed'",
-        [owner_id, expired],
-    )
-    await connection.execute(
-        """
-        UPDATE cards SET closed_at = now(), outcome = 'ignored'
-        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
-        [owner_id, expired],
-    )
-    return len(expired)
+    if cursor.rowcount == 0:
+        return False
+    await cancel_queued(connection, lane.owner_id, turn_id, "nobody answered the card in time")
+    await label_slate(connection, lane.owner_id, turn_id, Outcome.IGNORED)
+    await close_card(connection, lane.owner_id, turn_id, Outcome.IGNORED)
+    return True
 
 
 # ─── What a bot has to show and to take away ─────────────────────────────────────────────────
@@ -126,6 +132,7 @@ async def expire_cards(connection: Connection, owner_id: OwnerId, now: datetime,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     turn_id: TurnId
+    version: int
     outcome: str
 
 
@@ -133,28 +140,43 @@ def card_key(owner_id: OwnerId, turn_id: TurnId) -> str:
     return f"card-{owner_id}-{turn_id}"
 
 
-async def cards_to_show(
-    connection: Connection, owner_id: OwnerId, account_id: AccountId
-) -> list[tuple[TurnId, Card]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """A card to show. Its version rises whenever it changes, so that what was shown is known exactly."""
+
+    turn_id: TurnId
+    version: int
+    card: Card
+
+
+async def cards_to_show(connection: Connection, owner_id: OwnerId, account_id: AccountId) -> list[Showing]:
     """Open cards of this account that were not shown in their present version."""
     cursor = await connection.execute(
         """
-        SELECT t.id FROM cards c
+        SELECT t.id, c.version FROM cards c
         JOIN turns t ON t.owner_id = c.owner_id AND t.id = c.turn_id
         JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
         WHERE c.owner_id = %s AND h.account_id = %s AND c.closed_at IS NULL AND c.shown_at IS NULL
         ORDER BY t.id""",
         [owner_id, account_id],
     )
-    turns = [TurnId(int(row[0])) for row in await cursor.fetchall()]
-    cards = [(turn_id, await read_card(connection, owner_id, turn_id)) for turn_id in turns]
-    return [(turn_id, card) for turn_id, card in cards if card is not None]
+    rows = [(TurnId(int(row[0])), int(row[1])) for row in await cursor.fetchall()]
+    cards = [(turn_id, version, await read_card(connection, owner_id, turn_id)) for turn_id, version in rows]
+    return [
+        Showing(turn_id=turn_id, version=version, card=card)
+        for turn_id, version, card in cards
+        if card is not None
+    ]
 
 
-async def mark_shown(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> None:
+async def mark_shown(connection: Connection, owner_id: OwnerId, showing: Showing) -> None:
+    """It is on show as it was read. One that was closed meanwhile has to be taken away (once more)."""
     await connection.execute(
-        "UPDATE cards SET shown_at = now() WHERE owner_id = %s AND turn_id = %s AND closed_at IS NULL",
-        [owner_id, turn_id],
+        """
+        UPDATE cards SET shown_at = CASE WHEN closed_at IS NULL AND version = %s THEN now() ELSE shown_at END,
+                         withdrawn_at = CASE WHEN closed_at IS NULL THEN withdrawn_at END
+        WHERE owner_id = %s AND turn_id = %s""",
+        [showing.version, owner_id, showing.turn_id],
     )
 
 
@@ -164,20 +186,28 @@ async def cards_to_withdraw(
     """Cards that were shown, are closed now, and still have their buttons."""
     cursor = await connection.execute(
         """
-        SELECT t.id, c.outcome FROM cards c
+        SELECT t.id, c.version, c.outcome FROM cards c
         JOIN turns t ON t.owner_id = c.owner_id AND t.id = c.turn_id
         JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
         WHERE c.owner_id = %s AND h.account_id = %s AND c.closed_at IS NOT NULL AND c.withdrawn_at IS NULL
         ORDER BY t.id""",
         [owner_id, account_id],
     )
-    return [Withdrawal(turn_id=TurnId(int(row[0])), outcome=row[1]) for row in await cursor.fetchall()]
+    return [
+        Withdrawal(turn_id=TurnId(int(row[0])), version=int(row[1]), outcome=row[2])
+        for row in await cursor.fetchall()
+    ]
 
 
-async def mark_withdrawn(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> None:
+async def mark_withdrawn(connection: Connection, owner_id: OwnerId, gone: Withdrawal) -> None:
+    """It is gone from the owner's screen. One that was opened again meanwhile has to be shown (once more)."""
     await connection.execute(
-        "UPDATE cards SET withdrawn_at = now() WHERE owner_id = %s AND turn_id = %s AND closed_at IS NOT NULL",
-        [owner_id, turn_id],
+        """
+        UPDATE cards SET shown_at = CASE WHEN closed_at IS NOT NULL THEN shown_at END,
+                         withdrawn_at = CASE WHEN closed_at IS NOT NULL AND version = %s AND outcome = %s
+                                             THEN now() ELSE withdrawn_at END
+        WHERE owner_id = %s AND turn_id = %s""",
+        [gone.version, gone.outcome, owner_id, gone.turn_id],
     )
 
 
@@ -185,8 +215,9 @@ async def read_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId) 
     """The card of a turn: the incoming lines, and each draft that stands with its evidence."""
     cursor = await connection.execute(
         """
-        SELECT a.platform, a.name, c.platform_chat_id, h.platform_thread_id, c.title, t.ticket, t.chat_id,
-               t.first_message_id, t.last_message_id, t.thread_id
+        SELECT a.platform, a.name, c.platform_chat_id, h.platform_thread_id, c.title, t.ticket,
+               coalesce((SELECT max(d.reason) FROM drafts d WHERE d.owner_id = t.owner_id AND d.turn_id = t.id
+                         AND d.state = 'proposed'), '')
         FROM turns t
         JOIN chats c ON c.owner_id = t.owner_id AND c.id = t.chat_id
         JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
@@ -203,6 +234,7 @@ async def read_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId) 
         chat_title=row[4],
         incoming=await _incoming(connection, owner_id, turn_id),
         drafts=await _card_drafts(connection, owner_id, turn_id),
+        note=row[6],
         ticket=row[5],
     )
 

@@ -7,8 +7,8 @@ from core.reply.decide import Judgement
 from core.vocabulary import Decision, DraftOrigin, Intent, Risk
 
 MOST_DRAFTS = 3
-WEAK = 0.25
-"""Confidence below which a draft is left out."""
+WEAK = 0.44
+"""Confidence below which a draft is left out; a deferral claims nothing and is never too weak."""
 
 SURE = 0.75
 """Confidence that a draft needs to be sent unasked."""
@@ -44,7 +44,7 @@ def _rank(candidate: Candidate, *, trust_model: bool) -> tuple[int, float]:
 
 
 def _refusal(candidate: Candidate, shown: list[Candidate]) -> str:
-    if candidate.confidence < WEAK:
+    if candidate.confidence < WEAK and candidate.origin is not DraftOrigin.DEFERRAL:
         return "it is too weak"
     if len(shown) >= MOST_DRAFTS:
         return "the slate is full"

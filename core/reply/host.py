@@ -4,6 +4,7 @@ One process hosts each account's bot; any number of processes answer turns.
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,39 +17,42 @@ from redis.exceptions import RedisError
 from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
 from core.clock import Clock
 from core.events import ChatRef
-from core.ids import MessageId
+from core.ids import MessageId, TurnId
 from core.memory.messages import NewMessage, store_message
 from core.memory.people import ensure_source
 from core.reply.cards import (
     card_key,
     cards_to_show,
     cards_to_withdraw,
-    expire_cards,
+    expire_card,
     mark_shown,
     mark_withdrawn,
+    overdue_cards,
 )
-from core.reply.inbox import Lane
+from core.reply.inbox import Lane, lock_lane
 from core.reply.outbox import (
     Send,
+    abandoned_sends,
     attach_message,
-    next_send,
-    recover_abandoned,
+    claim_send,
+    close_send,
+    give_back,
+    recover_send,
     reopen,
     settle,
     state_after,
+    waiting_send,
 )
 from core.reply.path import ReplyPath
+from core.reply.patience import Patience
 from core.reply.situation import Account
-from core.reply.turns import close_card
 from core.storage.database import Connection, Database
 from core.vocabulary import OutboxState, SourceKind
 
 log = structlog.get_logger()
 
-SEND_TIMEOUT_SECONDS = 30.0
-IDLE_SECONDS = 0.3
-RECOVERY_SECONDS = 15.0
-AWAY_SECONDS = 2.0
+RECEIPT_SECONDS = 300.0
+"""How long a receipt is kept in memory while Postgres is away."""
 
 Announce = Callable[[Lane], Awaitable[object]]
 
@@ -76,6 +80,7 @@ class BotHost:
         """Every event of the bot: stored, then acknowledged, then announced to the workers."""
         async for event in self.bot.events():
             await self.path.receive(self.account, event)
+            self.path.on_step("acknowledge")
             await self.bot.acknowledge(event)
             await announce(
                 Lane(owner_id=self.account.owner_id, account_id=self.account.id, chat=event.chat.chat)
@@ -86,20 +91,42 @@ class BotHost:
     async def send_due(self) -> int:
         """How many messages were handed to the platform just now."""
         sent = 0
-        while (send := await self._claim()) is not None:
-            receipt = await self._send(send)
-            await self._settle(send, receipt)
+        while True:
+            asked_at = time.monotonic()
+            send = await self.claim()
+            if send is None:
+                return sent
+            if time.monotonic() - asked_at > self.path.patience.send - self.path.patience.send_timeout:
+                await self._give_back(send)
+                continue
+            receipt = await self.post(send)
+            await self.settle(send, receipt)
             sent += 1
-        return sent
 
-    async def _claim(self) -> Send | None:
-        self.path.on_step("claim")
+    async def claim(self) -> Send | None:
+        """The next send, held by this host; None when none is due."""
+        owner_id = self.account.owner_id
+        while True:
+            self.path.on_step("claim")
+            async with self._database.owner(owner_id) as connection:
+                waiting = await waiting_send(connection, owner_id, self.account.id, self._clock.now())
+                if waiting is None:
+                    return None
+                send_id, lane = waiting
+                send = await claim_send(
+                    connection, lane, send_id, self.name, self._clock.now(), self.path.patience.send
+                )
+                self.path.on_step("claimed")
+            if send is not None:
+                return send
+
+    async def _give_back(self, send: Send) -> None:
+        """This process slept since it took the send: another may hold it by now, so it is not tried here."""
+        log.warning("send.late", outbox_id=send.id)
         async with self._database.owner(self.account.owner_id) as connection:
-            return await next_send(
-                connection, self.account.owner_id, self.account.id, self.name, self._clock.now()
-            )
+            await give_back(connection, self.account.owner_id, send, self.name)
 
-    async def _send(self, send: Send) -> Receipt:
+    async def post(self, send: Send) -> Receipt:
         """The platform's receipt; silence, an exception or a timeout is `unknown`."""
         self.path.on_step("send")
         chat = ChatRef(
@@ -110,29 +137,54 @@ class BotHost:
         )
         message = Outgoing(key=send.send_key, text=send.text, reply_to=send.reply_to)
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self.path.patience.send_timeout):
                 return await self.bot.send(chat, message)
         except Exception as error:  # noqa: BLE001 -- around one message: whatever failed, its fate is unknown
             log.warning("send.unknown", outbox_id=send.id, error=type(error).__name__)
             return Receipt(status=ReceiptStatus.UNKNOWN, reason=type(error).__name__)
 
-    async def _settle(self, send: Send, receipt: Receipt) -> None:
-        """The receipt, the message as L0 has it, and the turn's end, in one transaction."""
+    async def settle(self, send: Send, receipt: Receipt) -> None:
+        """Write the receipt down; a database that is away for a while is waited for, as nobody else knows it."""
         self.path.on_step("receipt")
+        deadline = time.monotonic() + RECEIPT_SECONDS
+        while True:
+            try:
+                await self._write_receipt(send, receipt)
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("receipt.delayed", outbox_id=send.id, error=type(error).__name__)
+                await asyncio.sleep(self.path.patience.idle)
+            else:
+                return
+
+    async def _write_receipt(self, send: Send, receipt: Receipt) -> None:
+        """The receipt, the message as L0 has it, and the turn's end, in one transaction."""
         owner_id = self.account.owner_id
-        state = state_after(receipt)
+        state = state_after(receipt, send)
         async with self._database.owner(owner_id) as connection:
+            await lock_lane(
+                connection, Lane(owner_id=owner_id, account_id=self.account.id, chat=send.platform_chat_id)
+            )
             if not await settle(
-                connection, owner_id, send.id, state, reason=receipt.reason, platform_ids=receipt.message_ids
+                connection,
+                owner_id,
+                send.id,
+                state,
+                reason=receipt.reason
+                or ("" if state is OutboxState.SENT else "the platform did not say why"),
+                platform_ids=receipt.message_ids,
+                holder=self.name,
             ):
                 return
-            if state is OutboxState.SENT:
-                message_id = await self._keep(connection, send, receipt)
-                await attach_message(connection, owner_id, send.draft_id, message_id)
-            elif state is OutboxState.REFUSED:
+            if state is OutboxState.REFUSED:
                 await reopen(connection, owner_id, send, receipt.reason)
-                return
-            await self._close(connection, send, state)
+            else:
+                if state is OutboxState.SENT:
+                    message_id = await self._keep(connection, send, receipt)
+                    await attach_message(connection, owner_id, send.draft_id, message_id)
+                await close_send(connection, owner_id, send, state)
+            self.path.on_step("received")
         log.info("message.settled", outbox_id=send.id, state=state, origin=send.origin)
 
     async def _keep(self, connection: Connection, send: Send, receipt: Receipt) -> MessageId:
@@ -167,79 +219,86 @@ class BotHost:
         )
         return message_id
 
-    async def _close(self, connection: Connection, send: Send, state: OutboxState) -> None:
-        owner_id = self.account.owner_id
-        await connection.execute(
-            "UPDATE drafts SET state = 'sent', reason = %s WHERE owner_id = %s AND id = %s",
-            [
-                "" if state is OutboxState.SENT else "nobody can tell whether it arrived",
-                owner_id,
-                send.draft_id,
-            ],
-        )
-        await connection.execute(
-            """
-            UPDATE turns SET state = 'answered', version = version + 1
-            WHERE owner_id = %s AND id = %s AND state IN ('suggested', 'answered')""",
-            [owner_id, send.turn_id],
-        )
-        await close_card(connection, owner_id, send.turn_id, state)
-        await connection.execute(
-            """
-            INSERT INTO audit (owner_id, actor, action, subject)
-            VALUES (%s, %s, %s, jsonb_build_object('outbox', %s::bigint, 'draft', %s::bigint))""",
-            [owner_id, send.origin, f"message.{state}", send.id, send.draft_id],
-        )
-
     # ─── cards ───────────────────────────────────────────────────────────────────────────────
 
     async def show_cards(self) -> None:
-        """Show what is new, take away what is over."""
+        """Show what is new, take away what is over. A card that its platform refuses holds up no other."""
         owner_id = self.account.owner_id
+        await self._expire_cards()
         async with self._database.owner(owner_id) as connection:
-            await expire_cards(connection, owner_id, self._clock.now(), self.path.timing.card)
             cards = await cards_to_show(connection, owner_id, self.account.id)
             gone = await cards_to_withdraw(connection, owner_id, self.account.id)
-        for turn_id, card in cards:
-            await self.bot.show(card)
-            async with self._database.owner(owner_id) as connection:
-                await mark_shown(connection, owner_id, turn_id)
+        for showing in cards:
+            self.path.on_step("show")
+            if await self._platform_takes(showing.turn_id, self.bot.show(showing.card)):
+                self.path.on_step("shown")
+                async with self._database.owner(owner_id) as connection:
+                    await mark_shown(connection, owner_id, showing)
         for withdrawal in gone:
-            await self.bot.withdraw(card_key(owner_id, withdrawal.turn_id), withdrawal.outcome)
+            key = card_key(owner_id, withdrawal.turn_id)
+            if await self._platform_takes(withdrawal.turn_id, self.bot.withdraw(key, withdrawal.outcome)):
+                self.path.on_step("withdrawn")
+                async with self._database.owner(owner_id) as connection:
+                    await mark_withdrawn(connection, owner_id, withdrawal)
+
+    async def _expire_cards(self) -> None:
+        owner_id = self.account.owner_id
+        async with self._database.owner(owner_id) as connection:
+            overdue = await overdue_cards(
+                connection, owner_id, self.account.id, self._clock.now(), self.path.timing.card
+            )
+        for turn_id, lane in overdue:
             async with self._database.owner(owner_id) as connection:
-                await mark_withdrawn(connection, owner_id, withdrawal.turn_id)
+                await expire_card(connection, lane, turn_id)
+
+    async def _platform_takes(self, turn_id: TurnId, call: Awaitable[None]) -> bool:
+        try:
+            async with asyncio.timeout(self.path.patience.send_timeout):
+                await call
+        except Exception as error:  # noqa: BLE001 -- around one card: it is tried again in the next round
+            log.warning("card.failed", turn_id=turn_id, error=type(error).__name__)
+            return False
+        return True
 
     async def recover(self) -> int:
         """How many sends were left in flight by a host that died; see outbox.py."""
+        owner_id = self.account.owner_id
         idempotent = Capability.IDEMPOTENT_SEND in self.bot.capabilities(
             ChatRef(platform=self.account.platform, account=self.account.name, chat="")
         )
-        async with self._database.owner(self.account.owner_id) as connection:
-            return await recover_abandoned(
-                connection, self.account.owner_id, self.account.id, idempotent=idempotent
-            )
+        async with self._database.owner(owner_id) as connection:
+            abandoned = await abandoned_sends(connection, owner_id, self.account.id)
+        for send_id, lane in abandoned:
+            self.path.on_step("recover")
+            async with self._database.owner(owner_id) as connection:
+                await recover_send(connection, lane, send_id, idempotent=idempotent)
+        return len(abandoned)
 
     # ─── running ─────────────────────────────────────────────────────────────────────────────
 
     async def run(self, announce: Announce) -> None:
         """Host the bot until cancelled."""
+        patience = self.path.patience
         await self.bot.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.take_in(announce))
-                tasks.create_task(repeat("outbox", self.send_due, IDLE_SECONDS))
-                tasks.create_task(repeat("cards", self.show_cards, IDLE_SECONDS))
-                tasks.create_task(repeat("recovery", self.recover, RECOVERY_SECONDS))
+                # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.
+                tasks.create_task(repeat("events", lambda: self.take_in(announce), patience))
+                tasks.create_task(repeat("outbox", self.send_due, patience))
+                tasks.create_task(repeat("cards", self.show_cards, patience))
+                tasks.create_task(repeat("recovery", self.recover, patience, seconds=patience.recovery))
         finally:
             await self.bot.stop()
 
 
-async def repeat(name: str, step: Callable[[], Awaitable[object]], seconds: float) -> None:
-    """Take a step again and again; a server that is away for a while delays it, and ends nothing."""
+async def repeat(
+    name: str, step: Callable[[], Awaitable[object]], patience: Patience, *, seconds: float | None = None
+) -> None:
+    """Take a step again and again, `idle` seconds apart unless told; a server that is away delays it."""
     while True:
         try:
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
             log.warning("step.failed", step=name, error=type(error).__name__)
-            await asyncio.sleep(AWAY_SECONDS)
-        await asyncio.sleep(seconds)
+            await asyncio.sleep(patience.away)
+        await asyncio.sleep(patience.idle if seconds is None else seconds)

@@ -1,12 +1,13 @@
 """The durable inbox: an event is written down before its platform is told that it arrived."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import cast
 
 from core.events import EVENTS, Event
 from core.ids import AccountId, OwnerId
 from core.storage.database import Connection
-from core.storage.plain_text import clean_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +22,13 @@ class Lane:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEvent:
     id: int
-    event: Event
+    raw: str
     attempts: int
 
 
 async def write_event(connection: Connection, owner_id: OwnerId, account_id: AccountId, event: Event) -> bool:
-    """Whether the event is new; one that was delivered before is kept once.
-
-    What Postgres cannot store goes out of its text: an event that failed here would be delivered for ever.
-    """
-    plain: dict[str, Any] = clean_all(EVENTS.dump_python(event))
-    event = EVENTS.validate_python(plain)
+    """Whether the event is new; one that was delivered before is kept once."""
+    event = storable(event)
     cursor = await connection.execute(
         """
         INSERT INTO inbox_events (owner_id, account_id, event_key, lane, event) VALUES (%s, %s, %s, %s, %s)
@@ -39,6 +36,21 @@ async def write_event(connection: Connection, owner_id: OwnerId, account_id: Acc
         [owner_id, account_id, event.key, event.chat.chat, EVENTS.dump_json(event).decode()],
     )
     return cursor.rowcount == 1
+
+
+def storable(event: Event) -> Event:
+    """The event without what Postgres cannot keep: one odd character must not stop an account's events."""
+    return EVENTS.validate_python(_storable(EVENTS.dump_python(event)))
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, str) and not isinstance(value, StrEnum):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in cast("dict[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in cast("Sequence[object]", value)]
+    return value
 
 
 async def lock_lane(connection: Connection, lane: Lane) -> None:
@@ -64,24 +76,38 @@ async def next_event(connection: Connection, lane: Lane) -> InboxEvent | None:
     row = await cursor.fetchone()
     if row is None:
         return None
-    return InboxEvent(id=int(row[0]), event=EVENTS.validate_json(row[1]), attempts=int(row[2]))
+    return InboxEvent(id=int(row[0]), raw=str(row[1]), attempts=int(row[2]))
 
 
-async def mark_applied(
-    connection: Connection, owner_id: OwnerId, event_id: int, error: str | None = None
-) -> None:
-    """The event is done with; `error` names what made it unusable, and it is then kept as it came.
+def read_event(queued: InboxEvent) -> Event:
+    """The event as its bot wrote it; raises for one that this version cannot read."""
+    return EVENTS.validate_json(queued.raw)
 
-    Of one that was applied its key alone stays, by which a second delivery is known: its words are in
+
+async def mark_applied(connection: Connection, owner_id: OwnerId, event_id: int) -> None:
+    """The event is done with. Its key alone stays, by which a second delivery is known: its words are in
     the tables by now, and are edited, deleted and forgotten there.
     """
     await connection.execute(
         """
-        UPDATE inbox_events SET applied_at = now(), error = %(error)s,
-            event = CASE WHEN %(error)s::text IS NULL
-                         THEN jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key') ELSE event END
-        WHERE owner_id = %(owner)s AND id = %(id)s""",
-        {"error": error, "owner": owner_id, "id": event_id},
+        UPDATE inbox_events SET applied_at = now(), error = NULL,
+            event = jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key')
+        WHERE owner_id = %s AND id = %s""",
+        [owner_id, event_id],
+    )
+
+
+async def set_aside(connection: Connection, owner_id: OwnerId, event_id: int, error: str) -> None:
+    """The event cannot be applied: it stays in the inbox with its error, and the lane goes on without it."""
+    await connection.execute(
+        "UPDATE inbox_events SET applied_at = now(), error = %s WHERE owner_id = %s AND id = %s",
+        [error, owner_id, event_id],
+    )
+    await connection.execute(
+        """
+        INSERT INTO audit (owner_id, actor, action, subject)
+        VALUES (%s, 'locum', 'event.set_aside', jsonb_build_object('event', %s::bigint, 'error', %s::text))""",
+        [owner_id, event_id, error],
     )
 
 

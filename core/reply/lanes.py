@@ -7,30 +7,35 @@ its lease can do no harm.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
 
 from core.reply.inbox import Lane, lock_lane
+from core.reply.patience import Patience
 from core.storage.database import Connection, Database
 
-LEASE_SECONDS = 30
-RENEW_SECONDS = 8
+log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def hold_lane(database: Database, lane: Lane, worker: str) -> AsyncGenerator[int | None]:
+async def hold_lane(
+    database: Database, lane: Lane, worker: str, patience: Patience
+) -> AsyncGenerator[int | None]:
     """The epoch under which this worker may answer in the lane; None when another worker does."""
     async with database.owner(lane.owner_id) as connection:
-        epoch = await _claim(connection, lane, worker)
+        epoch = await _claim(connection, lane, worker, patience.lane)
     if epoch is None:
         yield None
         return
-    renewal = asyncio.create_task(_keep(database, lane, epoch))
+    renewal = asyncio.create_task(_keep(database, lane, epoch, patience))
     try:
         yield epoch
     finally:
         renewal.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewal
+        await asyncio.gather(renewal, return_exceptions=True)
         async with database.owner(lane.owner_id) as connection:
             await _release(connection, lane, epoch)
 
@@ -46,7 +51,7 @@ async def holds(connection: Connection, lane: Lane, epoch: int) -> bool:
     return bool(row and row[0])
 
 
-async def _claim(connection: Connection, lane: Lane, worker: str) -> int | None:
+async def _claim(connection: Connection, lane: Lane, worker: str, seconds: float) -> int | None:
     await lock_lane(connection, lane)
     cursor = await connection.execute(
         """
@@ -54,22 +59,30 @@ async def _claim(connection: Connection, lane: Lane, worker: str) -> int | None:
         WHERE owner_id = %s AND account_id = %s AND lane = %s
           AND (held_until IS NULL OR held_until < clock_timestamp())
         RETURNING epoch""",
-        [worker, LEASE_SECONDS, lane.owner_id, lane.account_id, lane.chat],
+        [worker, seconds, lane.owner_id, lane.account_id, lane.chat],
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else None
 
 
-async def _keep(database: Database, lane: Lane, epoch: int) -> None:
+async def _keep(database: Database, lane: Lane, epoch: int, patience: Patience) -> None:
+    """Renew the lease until cancelled; a database that is away for a moment costs one renewal."""
     while True:
-        await asyncio.sleep(RENEW_SECONDS)
-        async with database.owner(lane.owner_id) as connection:
-            await connection.execute(
-                """
-                UPDATE lanes SET held_until = clock_timestamp() + make_interval(secs => %s)
-                WHERE owner_id = %s AND account_id = %s AND lane = %s AND epoch = %s""",
-                [LEASE_SECONDS, lane.owner_id, lane.account_id, lane.chat, epoch],
-            )
+        await asyncio.sleep(patience.renew)
+        try:
+            async with database.owner(lane.owner_id) as connection:
+                await _renew(connection, lane, epoch, patience.lane)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            log.warning("lease.not_renewed", error=type(error).__name__)
+
+
+async def _renew(connection: Connection, lane: Lane, epoch: int, seconds: float) -> None:
+    await connection.execute(
+        """
+        UPDATE lanes SET held_until = clock_timestamp() + make_interval(secs => %s)
+        WHERE owner_id = %s AND account_id = %s AND lane = %s AND epoch = %s""",
+        [seconds, lane.owner_id, lane.account_id, lane.chat, epoch],
+    )
 
 
 async def _release(connection: Connection, lane: Lane, epoch: int) -> None:

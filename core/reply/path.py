@@ -16,13 +16,15 @@ goes on, and what a stale worker brings back too late is thrown away.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
+import psycopg
 import structlog
 from numpy.typing import NDArray
+from psycopg_pool import PoolTimeout
 
 from core.clock import Clock
 from core.errors import ModelError
@@ -36,13 +38,23 @@ from core.reply.compose import deferral as honest_deferral
 from core.reply.criticise import criticise
 from core.reply.decide import Judgement, decide
 from core.reply.gate import Slate, auto_draft, gate
-from core.reply.inbox import Lane, count_attempt, lock_lane, mark_applied, next_event, write_event
+from core.reply.inbox import (
+    Lane,
+    count_attempt,
+    lock_lane,
+    mark_applied,
+    next_event,
+    read_event,
+    set_aside,
+    write_event,
+)
 from core.reply.journal import Journal
 from core.reply.lanes import hold_lane, holds
 from core.reply.outbox import queue_send
+from core.reply.patience import Patience
 from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
-from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, start_turn
+from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn
 from core.storage.database import Connection, Database
 from core.vocabulary import Decision, Origin, TurnState
 
@@ -51,10 +63,9 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 """Tries at applying one event before it is set aside with its error."""
 
-UNSEND_WINDOW = timedelta(seconds=5)
-"""How long an unasked send waits in the outbox, so that the owner can still step in."""
 
-WATCH_SECONDS = 0.25
+RETRY_AFTER = timedelta(seconds=5)
+"""Times the number of tries: how long a turn that failed waits for the next."""
 
 
 def no_step(name: str) -> None:
@@ -72,6 +83,7 @@ class ReplyPath:
     clock: Clock
     timing: Timing
     worker: str
+    patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = no_step
 
     # ─── receive ─────────────────────────────────────────────────────────────────────────────
@@ -88,7 +100,7 @@ class ReplyPath:
         """Bring a lane up to date: apply what arrived, answer what is due."""
         while await self._apply_next(lane):
             pass
-        async with hold_lane(self.database, lane, self.worker) as epoch:
+        async with hold_lane(self.database, lane, self.worker, self.patience) as epoch:
             if epoch is not None:
                 while await self._answer_next(lane, epoch):
                     pass
@@ -104,23 +116,28 @@ class ReplyPath:
             account = await read_account(connection, lane.owner_id, lane.account_id)
             try:
                 async with connection.transaction():
-                    await apply_event(connection, account, queued.event, self.clock.now(), self.timing)
+                    event = read_event(queued)
+                    await apply_event(connection, account, event, self.clock.now(), self.timing)
+            except (psycopg.OperationalError, PoolTimeout):
+                raise  # the database's trouble, not the event's: no try is counted
             except Exception as error:  # noqa: BLE001 -- around one event: the lane must go on after a bad one
                 attempts = await count_attempt(connection, lane.owner_id, queued.id)
                 log.warning("event.failed", event_id=queued.id, attempts=attempts, error=type(error).__name__)
                 if attempts < MOST_ATTEMPTS:
                     return False
-                await mark_applied(connection, lane.owner_id, queued.id, type(error).__name__)
+                await set_aside(connection, lane.owner_id, queued.id, type(error).__name__)
                 return True
             self.on_step("settled")
             await mark_applied(connection, lane.owner_id, queued.id)
-        log.info("event.applied", kind=queued.event.kind, event_id=queued.id)
+        log.info("event.applied", kind=event.kind, event_id=queued.id)
         return True
 
     async def _answer_next(self, lane: Lane, epoch: int) -> bool:
         """Answer the lane's next due turn; False when nothing is due."""
         self.on_step("start")
         async with self.database.owner(lane.owner_id) as connection:
+            if not await holds(connection, lane, epoch):
+                return False
             chat_id = await _chat_of(connection, lane)
             turn = await start_turn(connection, lane.owner_id, chat_id, self.clock.now()) if chat_id else None
         if turn is None:
@@ -130,6 +147,14 @@ class ReplyPath:
                 await self._answer(lane, epoch, turn)
         except StaleTurnError:
             log.info("turn.superseded", turn_id=turn.id, version=turn.version)
+        except (psycopg.OperationalError, PoolTimeout):
+            raise
+        except Exception as error:  # noqa: BLE001 -- around one turn: the lane's other turns must go on
+            log.warning("turn.failed", turn_id=turn.id, attempts=turn.attempts, error=type(error).__name__)
+            async with self.database.owner(lane.owner_id) as connection:
+                await retry_turn(
+                    connection, lane.owner_id, turn, self.clock.now() + RETRY_AFTER * turn.attempts
+                )
         return True
 
     # ─── decide … deliver ────────────────────────────────────────────────────────────────────
@@ -212,7 +237,9 @@ class ReplyPath:
             return await compose(situation, recalled, self.generator, adapter), ""
         except ModelError as error:
             log.warning("model.failed", error=type(error).__name__)
-            return (*past_candidates(situation, recalled), honest_deferral(recalled)), type(error).__name__
+            return (*past_candidates(situation, recalled), honest_deferral(situation, recalled)), type(
+                error
+            ).__name__
 
     async def _deliver(self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal) -> None:
         """Write the outcome in one transaction, if the turn and the lane are still ours."""
@@ -234,7 +261,7 @@ class ReplyPath:
                     drafts[0],
                     chosen.text,
                     Origin.AUTO,
-                    not_before=self.clock.now() + UNSEND_WINDOW,
+                    not_before=self.clock.now() + self.timing.unsend,
                 )
             if state is TurnState.SUGGESTED:
                 await open_card(connection, owner_id, turn)
@@ -252,9 +279,11 @@ class ReplyPath:
         async def watch() -> None:
             nonlocal stale
             while True:
-                await asyncio.sleep(WATCH_SECONDS)
-                async with self.database.owner(owner_id) as connection:
-                    if not await is_current(connection, owner_id, turn) and not finished and body is not None:
+                await asyncio.sleep(self.patience.watch)
+                with suppress(psycopg.OperationalError, PoolTimeout):
+                    async with self.database.owner(owner_id) as connection:
+                        current = await is_current(connection, owner_id, turn)
+                    if not current and not finished and body is not None:
                         stale = True
                         body.cancel()
                         return
@@ -266,8 +295,8 @@ class ReplyPath:
         except asyncio.CancelledError:
             if not stale:
                 raise
-            if body is not None:
-                body.uncancel()
+            if body is not None and body.uncancel() > 0:
+                raise  # whoever runs this wants it to end, too
             raise StaleTurnError from None
         finally:
             finished = True

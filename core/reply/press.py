@@ -27,7 +27,7 @@ async def press(
     match event.verb:
         case DraftVerb.SEND | DraftVerb.EDIT:
             await cancel_queued(connection, account.owner_id, turn.id, "the owner chose")
-            await _send(connection, account.owner_id, turn, draft_id, event)
+            await _send(connection, account.owner_id, turn, draft_id, event, now)
         case DraftVerb.DISCARD:
             await cancel_queued(connection, account.owner_id, turn.id, "the owner discarded it")
             await label_slate(connection, account.owner_id, turn.id, Outcome.DISCARDED)
@@ -61,7 +61,12 @@ async def _turn_on_show(
 
 
 async def _send(
-    connection: Connection, owner_id: OwnerId, turn: Turn, draft_id: DraftId, event: DraftAction
+    connection: Connection,
+    owner_id: OwnerId,
+    turn: Turn,
+    draft_id: DraftId,
+    event: DraftAction,
+    now: datetime,
 ) -> None:
     """Queue the draft, as it stands or in the owner's wording; its siblings leave the card."""
     cursor = await connection.execute(
@@ -75,7 +80,7 @@ async def _send(
         return
     edited = text != drafted
     origin = Origin.EDITED if edited else Origin.ACCEPTED
-    if not await queue_send(connection, owner_id, turn, draft_id, text, origin):
+    if not await queue_send(connection, owner_id, turn, draft_id, text, origin, not_before=now):
         await _audit(connection, owner_id, draft_id, "press.ignored")
         return
     await write_label(

@@ -27,7 +27,10 @@ FACTS = 6
 PAST_REPLIES = 12
 DEFERRALS = 24
 
-DEFERRAL_WORDS = "let me check and get back to you, will let you know later, not sure yet, have to check"
+DEFERRAL_WORDS = (
+    "let me sleep on it, let me think, let me check and get back to you, will let you know later, not sure yet,"
+    " kollar och återkommer, får se, hör av mig, ich melde mich, je te dis"
+)
 
 MOST_SCORE = 1.5
 """What `past_replies` gives the very same question: 1 for the vector and 0.5 for the words."""
@@ -38,6 +41,7 @@ class Answered:
     """Something like the incoming turn, and what the owner typed to it. `likeness` is 0 to 1."""
 
     asked_id: MessageId
+    asked: str
     reply_ids: tuple[MessageId, ...]
     reply: str
     likeness: float
@@ -146,6 +150,7 @@ async def _answered(
     return tuple(
         Answered(
             asked_id=past.asked_id,
+            asked=past.asked,
             reply_ids=tuple(past.reply_ids),
             reply=past.reply,
             likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),

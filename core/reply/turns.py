@@ -5,12 +5,14 @@ A chat or thread has at most one open turn (settling or working) and at most one
 only under the version that it started from.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from psycopg.rows import class_row
 
-from core.ids import ChatId, MessageId, OwnerId, ThreadId, TurnId
+from core.ids import ChatId, DraftId, MessageId, OwnerId, ThreadId, TurnId
 from core.storage.database import Connection
 from core.vocabulary import TurnState
 
@@ -47,44 +49,59 @@ async def open_turn(
     """The open turn that the message belongs to: the one that was settling, grown, or a new one.
 
     A card that was on show for the same silence of the owner is superseded, and its messages join.
+    A turn only grows, and one that grows starts anew: what it was tried before counts no more.
     """
     keys = {"owner": owner_id, "chat": chat_id, "thread": thread_id, "message": message_id}
+    messages = [message_id, *await _supersede(connection, keys)]
+    more = {"due": due_at, "asked": asked, "ticket": ticket, "messages": messages}
     cursor = await connection.execute(
         """
-        UPDATE turns SET last_message_id = %(message)s, version = version + 1, state = 'settling',
-                         due_at = %(due)s, asked = asked OR %(asked)s, ticket = %(ticket)s
+        UPDATE turns t SET (first_message_id, last_message_id) = (
+                   SELECT (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
+                          (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1]
+                   FROM messages m WHERE m.owner_id = t.owner_id
+                   AND m.id = ANY (array_cat(%(messages)s::bigint[], ARRAY[t.first_message_id, t.last_message_id]))),
+               version = version + 1, state = 'settling', attempts = 0, due_at = %(due)s,
+               asked = asked OR %(asked)s, ticket = %(ticket)s
         WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NOT DISTINCT FROM %(thread)s
           AND state IN ('settling', 'working')
         RETURNING id""",
-        {**keys, "due": due_at, "asked": asked, "ticket": ticket},
+        {**keys, **more},
     )
     if row := await cursor.fetchone():
         return TurnId(int(row[0]))
     cursor = await connection.execute(
         """
-        UPDATE turns SET state = 'superseded', version = version + 1
-        WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NOT DISTINCT FROM %(thread)s
-          AND state = 'suggested'
-        RETURNING id, first_message_id""",
-        keys,
-    )
-    superseded = await cursor.fetchall()
-    for turn_id, _ in superseded:
-        await close_card(connection, owner_id, TurnId(int(turn_id)), "superseded")
-        await cancel_queued(connection, owner_id, TurnId(int(turn_id)), "the contact said more")
-    first = min((MessageId(int(row[1])) for row in superseded), default=message_id)
-    cursor = await connection.execute(
-        """
         INSERT INTO turns (owner_id, chat_id, thread_id, first_message_id, last_message_id, state, due_at, asked,
                            ticket)
-        VALUES (%(owner)s, %(chat)s, %(thread)s, %(first)s, %(message)s, 'settling', %(due)s, %(asked)s, %(ticket)s)
+        SELECT %(owner)s, %(chat)s, %(thread)s, (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
+               (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1], 'settling', %(due)s, %(asked)s, %(ticket)s
+        FROM messages m WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
         RETURNING id""",
-        {**keys, "first": first, "due": due_at, "asked": asked, "ticket": ticket},
+        {**keys, **more},
     )
     row = await cursor.fetchone()
     if row is None:
         raise LookupError("the turn was not inserted")
     return TurnId(int(row[0]))
+
+
+async def _supersede(connection: Connection, keys: Mapping[str, object]) -> list[MessageId]:
+    """The first and last messages of the turns that had a card here; the cards are closed."""
+    owner_id = cast("OwnerId", keys["owner"])
+    cursor = await connection.execute(
+        """
+        UPDATE turns SET state = 'superseded', version = version + 1
+        WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NOT DISTINCT FROM %(thread)s
+          AND state = 'suggested'
+        RETURNING id, first_message_id, last_message_id""",
+        keys,
+    )
+    rows = await cursor.fetchall()
+    for turn_id, _, _ in rows:
+        await close_card(connection, owner_id, TurnId(int(turn_id)), "superseded")
+        await cancel_queued(connection, owner_id, TurnId(int(turn_id)), "the contact said more")
+    return [MessageId(int(message)) for row in rows for message in row[1:]]
 
 
 async def owner_spoke_after(
@@ -94,11 +111,19 @@ async def owner_spoke_after(
     thread_id: ThreadId | None,
     sent_at: datetime,
 ) -> bool:
-    """True when the owner's side said something in the chat or thread later than `sent_at`."""
+    """True when the owner said something by hand in the chat or thread later than `sent_at`.
+
+    A send of ours does not count: it answers what its own turn holds, and was on its way before.
+    """
     cursor = await connection.execute(
         """
-        SELECT EXISTS (SELECT FROM messages WHERE owner_id = %s AND chat_id = %s
-                       AND thread_id IS NOT DISTINCT FROM %s AND sender_id IS NULL AND sent_at > %s)""",
+        SELECT EXISTS (
+            SELECT FROM messages m
+            WHERE m.owner_id = %s AND m.chat_id = %s AND m.thread_id IS NOT DISTINCT FROM %s
+              AND m.sender_id IS NULL AND m.sent_at > %s
+              AND (m.origin = 'typed' OR NOT EXISTS (
+                  SELECT FROM outbox o WHERE o.owner_id = m.owner_id AND o.chat_id = m.chat_id AND o.attempts > 0
+                  AND (m.platform_message_id = ANY (o.platform_message_ids) OR o.text = m.text))))""",
         [owner_id, chat_id, thread_id, sent_at],
     )
     row = await cursor.fetchone()
@@ -125,12 +150,14 @@ async def end_turns(
     ended = [TurnId(int(row[0])) for row in await cursor.fetchall()]
     for turn_id in ended:
         await close_card(connection, owner_id, turn_id, outcome)
-    await connection.execute(
+    cursor = await connection.execute(
         """
-        UPDATE outbox SET state = 'cancelled', reason = %s, settled_at = now()
+        SELECT DISTINCT turn_id FROM outbox
         WHERE owner_id = %s AND chat_id = %s AND thread_id IS NOT DISTINCT FROM %s AND state = 'queued'""",
-        [outcome, owner_id, chat_id, thread_id],
+        [owner_id, chat_id, thread_id],
     )
+    for (turn_id,) in await cursor.fetchall():
+        await cancel_queued(connection, owner_id, TurnId(int(turn_id)), outcome)
     return ended
 
 
@@ -170,8 +197,12 @@ async def start_turn(
     """
     await connection.execute(
         """
-        UPDATE turns SET state = 'failed', version = version + 1
-        WHERE owner_id = %s AND chat_id = %s AND state IN ('settling', 'working') AND attempts >= %s""",
+        WITH given_up AS (
+            UPDATE turns SET state = 'failed', version = version + 1
+            WHERE owner_id = %s AND chat_id = %s AND state IN ('settling', 'working') AND attempts >= %s
+            RETURNING owner_id, id, version, attempts)
+        INSERT INTO stages (owner_id, turn_id, version, stage, decided, why)
+        SELECT owner_id, id, version, 'deliver', 'failed', jsonb_build_object('attempts', attempts) FROM given_up""",
         [owner_id, chat_id, _MOST_ATTEMPTS],
     )
     async with connection.cursor(row_factory=class_row(Turn)) as cursor:
@@ -208,6 +239,16 @@ async def postpone_turn(connection: Connection, owner_id: OwnerId, turn: Turn, d
     )
 
 
+async def retry_turn(connection: Connection, owner_id: OwnerId, turn: Turn, due_at: datetime) -> None:
+    """Take the turn up again later; it was tried."""
+    await connection.execute(
+        """
+        UPDATE turns SET state = 'settling', due_at = %s
+        WHERE owner_id = %s AND id = %s AND version = %s AND state = 'working'""",
+        [due_at, owner_id, turn.id, turn.version],
+    )
+
+
 async def is_current(connection: Connection, owner_id: OwnerId, turn: Turn) -> bool:
     """True while nothing has changed the turn under its worker."""
     cursor = await connection.execute(
@@ -235,11 +276,42 @@ async def close_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId,
 
 
 async def cancel_queued(connection: Connection, owner_id: OwnerId, turn_id: TurnId, reason: str) -> bool:
-    """Whether a send for the turn was still waiting; it will not be sent."""
+    """Whether a send for the turn was still waiting; it will not be sent.
+
+    One that was tried before its sender died may have been sent then: it becomes `unknown`, so that
+    its turn gets no second answer.
+    """
     cursor = await connection.execute(
         """
-        UPDATE outbox SET state = 'cancelled', reason = %s, settled_at = now()
-        WHERE owner_id = %s AND turn_id = %s AND state = 'queued'""",
+        UPDATE outbox SET state = CASE WHEN attempts > 0 THEN 'unknown' ELSE 'cancelled' END, reason = %s,
+                          settled_at = now()
+        WHERE owner_id = %s AND turn_id = %s AND state = 'queued' RETURNING draft_id""",
         [reason, owner_id, turn_id],
     )
-    return cursor.rowcount > 0
+    drafts = [DraftId(int(row[0])) for row in await cursor.fetchall()]
+    await overtake_drafts(connection, owner_id, drafts, reason)
+    return bool(drafts)
+
+
+async def overtake_drafts(
+    connection: Connection, owner_id: OwnerId, drafts: Sequence[DraftId], reason: str
+) -> None:
+    """Drafts that the owner had chosen did not leave after all: neither they nor their labels say so."""
+    await connection.execute(
+        """
+        WITH stopped AS (
+            UPDATE drafts SET state = 'overtaken', reason = %s
+            WHERE owner_id = %s AND id = ANY (%s) AND state = 'sending' RETURNING owner_id, id)
+        UPDATE labels l SET outcome = 'overtaken' FROM stopped s
+        WHERE l.owner_id = s.owner_id AND l.draft_id = s.id AND l.outcome IN ('sent', 'edited')
+          AND l.message_id IS NULL""",
+        [reason, owner_id, list(drafts)],
+    )
+
+
+async def rename_outcome(connection: Connection, owner_id: OwnerId, turn_id: TurnId, outcome: str) -> None:
+    """A card that was closed already is taken away once more, to say what became of it."""
+    await connection.execute(
+        "UPDATE cards SET outcome = %s, withdrawn_at = NULL WHERE owner_id = %s AND turn_id = %s AND outcome <> %s",
+        [outcome, owner_id, turn_id, outcome],
+    )

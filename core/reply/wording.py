@@ -27,13 +27,17 @@ _ACKNOWLEDGEMENTS = frozenset(
 _GREETINGS = frozenset("hey hi hello hej hallo yo morning evening afternoon".split())
 
 _ASKING = re.compile(
-    r"^(who|what|when|where|why|how|which|whose|can|could|would|will|shall|should|do|does|did|are|is|am|was"
-    r"|were|have|has|had|may|might|any|anyone|wanna|want to|fancy|mind|u free|you free|r u)\b",
+    r"^((who|what|when|where|why|how)('?s|'?re)?|which|whose|can|could|would|will|shall|should|do|does|did|are|is|am|was"
+    r"|were|have|has|had|may|might|any|anyone|wanna|want to|fancy|mind|u free|you free|r u"
+    r"|vad|var|när|hur|varför|vem|vilken|vilket|vilka|kan du|kan vi|ska (du|vi)|vill du|har du|är du|kommer du"
+    r"|was|wann|wo|warum|wer|welche\w*|kannst du|hast du|bist du|kommst du|willst du"
+    r"|quand|où|pourquoi|comment|qui|quel\w*|tu (peux|viens|es|veux)|cuándo|dónde|cómo|qué|quién|puedes)\b",
     re.IGNORECASE,
 )
 _REQUEST = re.compile(
     r"\b(can you|could you|would you|will you|please|pls|let me know|lmk|tell me|send me|remind me|need you to"
-    r"|any (news|update|idea|chance)|wdyt|what do you think|thoughts|are you|do you)\b",
+    r"|any (news|update|idea|chance)|wdyt|what do you think|thoughts|are you|do you|give me"
+    r"|(what|where|when|how)'?s (the|your|my|that))\b",
     re.IGNORECASE,
 )
 
@@ -76,16 +80,19 @@ _ASSISTANTESE = re.compile(
     r"(as an ai|language model|i'?m (just )?(an? )?(ai|assistant|chatbot)|how (can|may) i (help|assist)"
     r"|i'?d be happy to|feel free to|i'?m here to help|please provide|let me know if you (need|have)"
     r"|is there anything else"
-    r"|i don'?t have (personal|access)|here (is|are) (a|an|some|the|your)|sure[,!] here|certainly[,!]|certainly"
+    r"|i don'?t have (personal|access)|here (is|are) (an?|some|the|your) ([a-z]+ ){0,2}(list|ideas?|ways?|steps?|tips|suggestions?|options|examples?|response"
+    r"|reply|message|draft|summary)|sure[,!] here|^\W*certainly\b|certainly!"
     r"|dear \w+|best regards|sincerely|\[[^\]]+\]|<\|?\w+\|?>|\bthe user\b|\bassistant:|\bsystem:)",
     re.IGNORECASE,
 )
 
 _DEFER = re.compile(
-    r"\b(let me (check|see|think|look|ask|get back)|i'?ll (check|get back|look into|let you know|have to check|ask"
-    r"|think about)|get back to you|not sure yet|need to check|have to check|gotta check|can i (tell|let) you"
+    r"\b(let me (check|see|think|look|ask|get back|sleep)|i'?ll (check|get back|look into|let you know|have to check"
+    r"|ask|think about)|get back to you|not sure yet|need to check|have to check|gotta check|can i (tell|let) you"
     r"|tell you (later|tomorrow|tonight)|will let you know|lemme (check|see|think|look)|i'?d have to check"
-    r"|checking|give me a (sec|minute|moment|bit))\b",
+    r"|give me a (sec|minute|moment|bit)|sleep on it|think it over|come back to you|jag (kollar|får kolla|ska kolla)"
+    r"|kollar (upp|och)|återkommer|(jag )?hör av mig|låt mig (tänka|kolla)|sover på saken|får se"
+    r"|ich (melde mich|schau|frag)|muss (noch )?(schauen|überlegen)|je (te dis|regarde|vérifie))\b",
     re.IGNORECASE,
 )
 _DECLINE = re.compile(
@@ -95,12 +102,54 @@ _DECLINE = re.compile(
     r"|no can do|i'?m out|have to pass|rain check|maybe next time|don'?t think i can)\b",
     re.IGNORECASE,
 )
+_YES = re.compile(r"(yes|yep|yeah|yup|sure|of course|ja|japp|jadå|oui|sí|si)\b", re.IGNORECASE)
+"""Opens an agreement whatever follows: what the rest of the line declines is something else."""
+
 _AGREE = re.compile(
     r"^(yes|yep|yeah|yup|ya|sure|ok|okay|deal|of course|absolutely|definitely|perfect|great|sounds|works|love to"
     r"|count me in|i'?m in|totally|for sure|gladly|ja|jepp|oui|si|good idea|let'?s|cool|can do|will do|fine)\b|"
     r"\b(works for me|sounds (good|great|fun)|i'?d love|happy to|i'?m in|see you (there|then))\b",
     re.IGNORECASE,
 )
+
+
+DEFERRAL_LINE = re.compile(r"(?<=[.!?])\s+|\n")
+"""Where one sentence of a line ends and the next begins."""
+
+_EMPTY_WORDS = frozenset(
+    """a about again all am an and any are as at be been bring but by can could day days did do does done dont for
+    from get give go going good got had has have her here him his how hows i if in is it its just know let like
+    me mind more my need new no not now of off ok on one or our out over please really say see send she should
+    so still take tell than thanks that the their them then there theres they thing things this time to today
+    too up us use want was we well were what whats when where which who why will with would yes yet you your
+    youre
+    och att det den de en ett i på är av för som med till om du jag vi ni han hon man var vad när hur vem varför
+    har hade kan ska skulle vill inte ja nej nu då så här där min din mig dig oss er mår hem kommer lite bra
+    der die das und ist ich du wir ihr sie wie was wann wo nicht mit auf für ein eine
+    le la les un une des et est je tu il elle nous vous pas que qui pour avec""".split()
+)
+_LANGUAGE_WORDS = {
+    "sv": frozenset(
+        "och att det är för som med till jag inte har kan ska vad när hur då så där mig dig".split()
+    ),
+    "de": frozenset("und ist ich nicht mit auf für ein eine wie was wann wir ihr sie das".split()),
+    "fr": frozenset("je tu est pas que pour avec les des une et nous vous quand où".split()),
+    "es": frozenset("el los las es que para con una y cuando qué cómo dónde estás tienes".split()),
+    "en": frozenset("the and is are you to of it what when how do does can will i my your this that".split()),
+}
+
+
+def topic_words(text: str) -> frozenset[str]:
+    """The words of a text that say what it is about, rather than how it is put."""
+    return frozenset(word for word in words(text) if len(word) > 2 and word not in _EMPTY_WORDS)  # noqa: PLR2004
+
+
+def language_of(text: str, usual: str) -> str:
+    """The language of a short text by its small words; the usual one of the chat where they don't tell."""
+    spoken = words(text)
+    counts = {language: sum(word in small for word in spoken) for language, small in _LANGUAGE_WORDS.items()}
+    best = max(counts, key=lambda language: (counts[language], language == usual))
+    return best if counts[best] > counts.get(usual, 0) else usual or "en"
 
 
 def words(text: str) -> list[str]:
@@ -159,6 +208,8 @@ def intent_of(text: str) -> Intent:
     stripped = text.strip()
     if _DEFER.search(stripped):
         return Intent.DEFER
+    if _YES.match(stripped):
+        return Intent.AGREE
     if _DECLINE.search(stripped):
         return Intent.DECLINE
     if _AGREE.search(stripped):

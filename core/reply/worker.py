@@ -15,8 +15,6 @@ from core.storage.wakeups import Wakeup, announce, wakeups
 AT_ONCE = 4
 """Lanes that one process works in at the same time; models serve one after the other anyway."""
 
-SWEEP_SECONDS = 0.5
-
 
 def lane_key(lane: Lane) -> str:
     return f"{lane.account_id}:{lane.chat}"
@@ -37,7 +35,9 @@ async def run_workers(path: ReplyPath, redis: Redis) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in range(AT_ONCE):
             tasks.create_task(_work(path, redis, f"{path.worker}-{number}"))
-        tasks.create_task(repeat("sweep", lambda: sweep(path, redis), SWEEP_SECONDS))
+        tasks.create_task(
+            repeat("sweep", lambda: sweep(path, redis), path.patience, seconds=path.patience.sweep)
+        )
 
 
 async def _work(path: ReplyPath, redis: Redis, consumer: str) -> None:
@@ -46,24 +46,27 @@ async def _work(path: ReplyPath, redis: Redis, consumer: str) -> None:
             if wakeup.kind == "lane":
                 await path.work(lane_of(wakeup))
 
-    await repeat("worker", next_lane, 0)
+    await repeat("worker", next_lane, path.patience, seconds=0)
 
 
 async def sweep(path: ReplyPath, redis: Redis) -> int:
     """How many lanes were announced because something in them is due or was left behind."""
-    lanes = await unfinished_lanes(path.database, path.clock.now())
+    lanes = await unfinished_lanes(path.database, path.clock.now(), path.patience.wakeup)
     for lane in lanes:
         await announce_lane(redis, lane)
     return len(lanes)
 
 
-async def unfinished_lanes(database: Database, now: datetime) -> list[Lane]:
-    """Lanes with an event that nobody applied, or a due turn that nobody works on."""
+async def unfinished_lanes(database: Database, now: datetime, wakeup_seconds: float = 2.0) -> list[Lane]:
+    """Lanes with an event that nobody applied, or a due turn that nobody works on.
+
+    An event that came within `wakeup_seconds` is left to its wake-up.
+    """
     async with database.sweep() as connection:
         cursor = await connection.execute(
             """
             SELECT e.owner_id, e.account_id, e.lane FROM inbox_events e
-            WHERE e.applied_at IS NULL AND e.received_at < clock_timestamp() - interval '2 seconds'
+            WHERE e.applied_at IS NULL AND e.received_at < clock_timestamp() - make_interval(secs => %s)
             UNION
             SELECT t.owner_id, c.account_id, c.platform_chat_id FROM turns t
             JOIN chats c ON c.owner_id = t.owner_id AND c.id = t.chat_id
@@ -72,7 +75,7 @@ async def unfinished_lanes(database: Database, now: datetime) -> list[Lane]:
             WHERE t.state IN ('settling', 'working') AND t.due_at <= %s
               AND (l.held_until IS NULL OR l.held_until < clock_timestamp())
             LIMIT 1000""",
-            [now],
+            [wakeup_seconds, now],
         )
         rows = await cursor.fetchall()
     return [Lane(owner_id=OwnerId(row[0]), account_id=AccountId(row[1]), chat=row[2]) for row in rows]

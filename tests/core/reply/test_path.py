@@ -238,15 +238,6 @@ async def test_a_contact_who_opted_out_is_not_stored(world: World) -> None:
     assert len(await world.rows("SELECT text FROM messages")) == 1
 
 
-async def test_what_postgres_cannot_store_is_stored_without_it(world: World) -> None:
-    world.bot.say("ines", "ines\0", "half \ud800 of \0 it?")
-    await world.pump(seconds=5)
-    assert await world.rows("SELECT text, error FROM messages, inbox_events") == [
-        ("half \ufffd of  it?", None)
-    ]
-    assert world.bot.unacknowledged == ()
-
-
 async def test_deleted_words_stay_in_no_table(world: World) -> None:
     said = world.bot.say("ines", "ines", "my door code is 77123, ok?")
     await world.pump(seconds=5)
