@@ -50,6 +50,9 @@ def sentence_of(error: BaseException) -> str | None:
     match error:
         case LocumError():
             return str(error)
+        case ModuleNotFoundError():
+            extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
+            return extra and f"{error.name} is not installed, and this needs it: pip install 'locum[{extra}]'"
         case psycopg.Error():
             kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             return f"Postgres failed at this ({kind}). 'locum doctor' looks at what is missing."

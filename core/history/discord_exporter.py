@@ -17,9 +17,9 @@ from core.history.record import (
     HistoryMessage,
     HistoryReaction,
     Skipped,
-    clean,
 )
 from core.history.streaming import items, whole
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 WRITTEN = frozenset({"Default", "Reply", "19", "0", "20", "ChatInputCommand", "ContextMenuCommand", "23"})

@@ -16,8 +16,9 @@ import orjson
 from core.errors import BadInput
 from core.events import Attachment, Person
 from core.history.archive import Archive
-from core.history.record import UNNAMED, Broken, Entry, HistoryChat, HistoryMessage, OwnerClue, Skipped, clean
+from core.history.record import UNNAMED, Broken, Entry, HistoryChat, HistoryMessage, OwnerClue, Skipped
 from core.history.streaming import whole
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 CHANNEL = re.compile(r"^(?P<root>.*/)?(?P<folder>c?\d+)/channel\.json$", re.IGNORECASE)

@@ -9,7 +9,8 @@ import orjson
 from core.errors import BadInput
 from core.events import Attachment, Person
 from core.history.archive import Archive
-from core.history.record import Broken, Entry, HistoryChat, HistoryMessage, HistoryReaction, clean
+from core.history.record import Broken, Entry, HistoryChat, HistoryMessage, HistoryReaction
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 FIELDS = frozenset(

@@ -21,8 +21,8 @@ from core.history.record import (
     HistoryReaction,
     OwnerClue,
     Skipped,
-    clean,
 )
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json")

@@ -21,9 +21,9 @@ from core.history.record import (
     HistoryReaction,
     OwnerClue,
     Skipped,
-    clean,
 )
 from core.history.streaming import items, whole
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 KINDS = {

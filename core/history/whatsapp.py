@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 from core.errors import BadInput
 from core.events import Attachment, Person
 from core.history.archive import Archive
-from core.history.record import UNNAMED, Broken, Entry, HistoryChat, HistoryMessage, OwnerClue, Skipped, clean
+from core.history.record import UNNAMED, Broken, Entry, HistoryChat, HistoryMessage, OwnerClue, Skipped
+from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 INVISIBLE = dict.fromkeys([0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x2068, 0x2069, 0xFEFF])

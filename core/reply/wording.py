@@ -80,7 +80,8 @@ _ASSISTANTESE = re.compile(
     r"(as an ai|language model|i'?m (just )?(an? )?(ai|assistant|chatbot)|how (can|may) i (help|assist)"
     r"|i'?d be happy to|feel free to|i'?m here to help|please provide|let me know if you (need|have)"
     r"|is there anything else"
-    r"|i don'?t have (personal|access)|here (is|are) (an?|some|the|your) ([a-z]+ ){0,2}(list|ideas?|ways?|steps?|tips|suggestions?|options|examples?|response"
+    r"|i don'?t have (personal|access)|here (is|are) (an?|some|the|your) ([a-z]+ ){0,2}"
+    r"(list|ideas?|ways?|steps?|tips|suggestions?|options|examples?|response"
     r"|reply|message|draft|summary)|sure[,!] here|^\W*certainly\b|certainly!"
     r"|dear \w+|best regards|sincerely|\[[^\]]+\]|<\|?\w+\|?>|\bthe user\b|\bassistant:|\bsystem:)",
     re.IGNORECASE,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import time, timedelta
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_a_direct_chat_gets_a_card_for_what_wants_an_answer(
 
 @pytest.mark.parametrize("kind", [ChatKind.GROUP, ChatKind.PUBLIC])
 def test_company_gets_a_card_only_when_the_owner_is_meant(kind: ChatKind) -> None:
-    def decided(text: str, **changed: object) -> Decision:
+    def decided(text: str, **changed: Any) -> Decision:
         return decide(situation(text, chat_kind=kind, **changed)).decision
 
     assert decided("who broke the build?") is Decision.SILENT

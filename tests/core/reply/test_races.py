@@ -251,7 +251,7 @@ async def test_an_unasked_send_that_waited_too_long_becomes_a_card(
     await world.remember(("do you want to grab lunch tomorrow?", "yes! the noodle place"))
     async with world.database.owner(owner) as connection:
         await set_mode(connection, owner, ChatId(1), Mode.AUTO)
-    await index_messages(database, owner, world.path.embedder)
+    await index_messages(database, owner, HashEmbedder())
     world.bot.say("ines", "ines", "do you want to grab lunch tomorrow?")
     await world.take_in()
     lanes = list(world.lanes)
