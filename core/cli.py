@@ -44,7 +44,8 @@ def main() -> None:
 def sentence_of(error: BaseException) -> str | None:
     """What to tell the person at the screen; None for what nobody expected.
 
-    Tasks that run side by side fail as a group. Postgres quotes what it was given, so its own words stay untold.
+    Tasks that run side by side fail as a group. Postgres quotes what it was given, so its own words
+    stay untold.
     """
     match error:
         case LocumError():
@@ -55,6 +56,12 @@ def sentence_of(error: BaseException) -> str | None:
         case psycopg.Error():
             kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             return f"Postgres failed at this ({kind}). 'locum doctor' looks at what is missing."
+        case ModuleNotFoundError(name=missing):
+            extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
+            return (
+                extra
+                and f"this needs the package {missing}, which is not installed: pip install 'locum[{extra}]'"
+            )
         case BaseExceptionGroup():
             told = [sentence_of(each) for each in error.exceptions]
             return None if None in told else "\n".join(dict.fromkeys(map(str, told)))

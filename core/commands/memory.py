@@ -33,7 +33,7 @@ from core.memory.facts import (
 from core.memory.forgetting import Forgotten, Target
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.profiling import refresh_profiles
-from core.memory.references import find_chat, find_contact
+from core.memory.references import find_contact, find_reader
 from core.models.choose import open_teacher
 from core.runtime import Locum, open_locum
 from core.settings import Settings, load_settings
@@ -322,11 +322,7 @@ def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
 
 
 async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
-    if text is None or text == "owner":
-        return None
-    if text.startswith("chat:"):
-        return Reader.chat((await find_chat(connection, locum.owner_id, text.removeprefix("chat:"))).id)
-    return Reader.contact((await find_contact(connection, locum.owner_id, text)).id)
+    return None if text in (None, "owner") else await find_reader(connection, locum.owner_id, text)
 
 
 async def _commitments(

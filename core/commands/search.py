@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.index import count_unindexed, index_messages
-from core.memory.names import find_chat, find_reader
 from core.memory.questions import Ask, Found, answer
+from core.memory.references import find_chat, find_reader
 from core.models.choose import open_embedder
 from core.models.faces import Embedder
 from core.runtime import open_locum
@@ -160,8 +160,14 @@ async def run_search(wanted: Wanted, console: Console) -> bool:
     async with open_locum(load_settings()) as locum:
         async with locum.database.owner(locum.owner_id) as connection:
             reader = await find_reader(connection, locum.owner_id, wanted.reader)
-            chat = wanted.chat and await find_chat(connection, locum.owner_id, wanted.chat)
-        ask = Ask(reader=reader, limit=wanted.k, chat_id=chat or None, since=wanted.since, until=wanted.until)
+            chat = await find_chat(connection, locum.owner_id, wanted.chat) if wanted.chat else None
+        ask = Ask(
+            reader=reader,
+            limit=wanted.k,
+            chat_id=chat.id if chat else None,
+            since=wanted.since,
+            until=wanted.until,
+        )
         embedder = await open_embedder(locum.settings)
         try:
             await index_few(locum.database, locum.owner_id, embedder, console)
@@ -207,7 +213,7 @@ def register(app: typer.Typer) -> None:
         query: Annotated[str | None, typer.Argument(help="What to look for, in any words.")] = None,
         k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Hits at most.")] = 10,
         reader: Annotated[
-            str, typer.Option(help="Who would read it: owner, or a contact (name, platform id or number).")
+            str, typer.Option(help="Who would read it: owner, a contact, or chat: and a chat, for all in it.")
         ] = "owner",
         chat: Annotated[
             str | None, typer.Option(help="Only this chat (title, platform id or number).")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.audience import Reader
 from core.errors import BadInput
 from core.ids import ChatId, ContactId, OwnerId
 from core.storage.database import Connection
@@ -20,6 +21,15 @@ class FoundChat:
     id: ChatId
     title: str
     kind: str
+
+
+async def find_reader(connection: Connection, owner_id: OwnerId, text: str) -> Reader:
+    """`owner`; `chat:` and a chat, for all who are in it; else a contact."""
+    if text == "owner":
+        return Reader.owner()
+    if text.startswith("chat:"):
+        return Reader.chat((await find_chat(connection, owner_id, text.removeprefix("chat:"))).id)
+    return Reader.contact((await find_contact(connection, owner_id, text)).id)
 
 
 async def find_contact(connection: Connection, owner_id: OwnerId, text: str) -> FoundContact:

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
-from core.errors import ModelError
+from core.errors import LocumError
 from core.ids import OwnerId
 from core.memory.extraction import extract_new
 from core.memory.index import index_messages
@@ -28,12 +28,15 @@ Progress = Callable[[str, int, int], None]
 async def keep_memory(
     database: Database, embedder: Embedder, teacher: Generator | None, on_progress: Progress
 ) -> None:
-    """Bring every owner's memory up to date until cancelled; a model that is away delays it."""
+    """Bring every owner's memory up to date until cancelled.
+
+    What goes wrong with one owner's memory delays that memory, and nobody's replies.
+    """
     while True:
         for owner_id in await owners(database):
             try:
                 await update_memory(database, owner_id, embedder, teacher, on_progress)
-            except (ModelError, psycopg.OperationalError, PoolTimeout) as error:
+            except (LocumError, psycopg.Error, PoolTimeout) as error:
                 log.warning("memory.delayed", owner_id=owner_id, error=type(error).__name__)
         await asyncio.sleep(IDLE_SECONDS)
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, cast
 
-import httpx
-
 from core.errors import BadInput, ModelUnavailable, NotConfigured
 from core.models.convert import MANIFEST
 from core.models.weights import folder_name
@@ -55,7 +53,7 @@ def _download(name: str, folder: Path, patterns: tuple[str, ...]) -> dict[str, s
             allow_patterns=list(patterns),
             etag_timeout=SECONDS,
         )
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except Exception as error:  # the hub's own HTTP library has changed before, and its errors with it
         raise ModelUnavailable(
             f"{name} could not be fetched ({type(error).__name__}): is its name right, and is there a "
             "network? A model that you bring yourself is named by its folder or GGUF file."

@@ -85,8 +85,14 @@ def read_event(queued: InboxEvent) -> Event:
 
 
 async def mark_applied(connection: Connection, owner_id: OwnerId, event_id: int) -> None:
+    """The event is done with. Its key alone stays, by which a second delivery is known: its words are in
+    the tables by now, and are edited, deleted and forgotten there.
+    """
     await connection.execute(
-        "UPDATE inbox_events SET applied_at = now(), error = NULL WHERE owner_id = %s AND id = %s",
+        """
+        UPDATE inbox_events SET applied_at = now(), error = NULL,
+            event = jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key')
+        WHERE owner_id = %s AND id = %s""",
         [owner_id, event_id],
     )
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from psycopg_pool import PoolTimeout
 
 from core.clock import Clock
-from core.errors import ModelError
+from core.errors import BadInput, ModelError
 from core.events import Event
 from core.ids import AccountId, ChatId, OwnerId
 from core.models.faces import Embedder, Generator
@@ -235,7 +235,7 @@ class ReplyPath:
         """Candidates; a model that fails costs its drafts, not the slate."""
         try:
             return await compose(situation, recalled, self.generator, adapter), ""
-        except ModelError as error:
+        except (ModelError, BadInput) as error:  # a script that costs many tokens outgrows a small context
             log.warning("model.failed", error=type(error).__name__)
             return (*past_candidates(situation, recalled), honest_deferral(situation, recalled)), type(
                 error

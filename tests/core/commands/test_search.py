@@ -8,8 +8,8 @@ from core.commands.search import answer_batch, parse_time, read_line
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.index import index_messages
-from core.memory.names import find_chat, find_reader
 from core.memory.questions import Ask
+from core.memory.references import find_chat, find_reader
 from core.storage.database import Database
 from tests.core.memory.history import History, open_history
 from tests.standins import HashEmbedder
@@ -58,9 +58,9 @@ async def test_a_reader_is_a_name_a_platform_id_or_a_number(history: History) ->
         for name in ("Ines", "ines", str(ines)):
             assert await find_reader(connection, history.owner_id, name) == Reader.contact(ines)
         assert await find_reader(connection, history.owner_id, "owner") == Reader.owner()
-        with pytest.raises(BadInput, match="no contact 'Uwe'"):
+        with pytest.raises(BadInput, match="No contact is called 'Uwe'"):
             await find_reader(connection, history.owner_id, "Uwe")
-        with pytest.raises(BadInput, match="no chat"):
+        with pytest.raises(BadInput, match="No chat"):
             await find_chat(connection, history.owner_id, "nowhere")
 
 
@@ -68,7 +68,7 @@ async def test_an_ambiguous_name_is_answered_with_its_candidates(history: Histor
     ines = await history.contact("Ines")
     await history.run("INSERT INTO contacts (owner_id, display_name) VALUES (%s, 'INES')", history.owner_id)
     async with history.database.owner(history.owner_id) as connection:
-        with pytest.raises(BadInput, match=rf"several contacts.*{ines} \(Ines\), \d+ \(INES\)"):
+        with pytest.raises(BadInput, match=rf"may be INES \(\d+\), Ines \({ines}\)"):
             await find_reader(connection, history.owner_id, "ines")
 
 

@@ -2,10 +2,15 @@
 
 from datetime import timedelta
 
+from core.errors import BadInput
 from core.events import DraftVerb, Person
+from core.ids import OwnerId
+from core.models.faces import Sample
 from core.policy import pause, set_kill_switch, set_mode
+from core.storage.database import Database
 from core.vocabulary import ChatKind, Mode
 from tests.core.reply.world import World
+from tests.standins import ScriptedGenerator
 
 LUNCH = ("do you want to grab lunch tomorrow?", "yes! the noodle place?")
 
@@ -238,10 +243,30 @@ async def test_a_contact_who_opted_out_is_not_stored(world: World) -> None:
     assert len(await world.rows("SELECT text FROM messages")) == 1
 
 
-async def test_what_postgres_cannot_store_is_stored_without_it(world: World) -> None:
-    world.bot.say("ines", "ines\0", "half \ud800 of \0 it?")
+async def test_deleted_words_stay_in_no_table(world: World) -> None:
+    said = world.bot.say("ines", "ines", "my door code is 77123, ok?")
     await world.pump(seconds=5)
-    assert await world.rows("SELECT text, error FROM messages, inbox_events") == [
-        ("half \ufffd of  it?", None)
-    ]
-    assert world.bot.unacknowledged == ()
+    world.bot.erase("ines", said.message_id)
+    await world.pump(seconds=5)
+    held = await world.rows("""
+        SELECT (SELECT count(*) FROM inbox_events WHERE event::text LIKE '%77123%'),
+               (SELECT count(*) FROM messages WHERE text LIKE '%77123%'),
+               (SELECT count(*) FROM stages WHERE why::text LIKE '%77123%')""")
+    assert held == [(0, 0, 0)]
+
+
+class SmallContext(ScriptedGenerator):
+    """A model that finds every prompt too long."""
+
+    async def chat(self, *_: object, **__: object) -> tuple[Sample, ...]:
+        raise BadInput("The prompt has 7222 tokens and 60 are wanted.")
+
+
+async def test_a_prompt_that_outgrows_the_model_costs_its_drafts_alone(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, generator=SmallContext("never said"))
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", LUNCH[0])
+    await world.pump(seconds=5)
+    assert next(draft.origin for draft in world.card.drafts) == "past_reply"
