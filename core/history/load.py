@@ -207,10 +207,9 @@ class _Store:
 
 
 async def _stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    # What a crash loses here is imported again; larger pending lists spare the full-text index.
+    # What a crash loses here is imported again.
     await connection.execute("""
-        SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true),
-               set_config('gin_pending_list_limit', '64MB', true)""")
+        SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true)""")
     await connection.execute("""
         CREATE TEMP TABLE staged (
             n integer, chat_id bigint, thread text, platform_message_id text, sender_id bigint,
