@@ -7,6 +7,7 @@ a second one into a table without any index shows what the indexes cost.
 
 import asyncio
 import json
+import os
 import random
 import resource
 import sys
@@ -63,6 +64,7 @@ class Measured:
     share_of_heap: float
     peak_memory_mib: float
     memory_grown_mib: float
+    load_average: float
 
 
 def register(bench: typer.Typer) -> None:
@@ -149,6 +151,7 @@ async def _compare(conninfo: str, path: Path, owner: str) -> Measured:
         share_of_heap=heap / (done - began),
         peak_memory_mib=peak,
         memory_grown_mib=peak - memory_before,
+        load_average=round(os.getloadavg()[0], 1),
     )
 
 

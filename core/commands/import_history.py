@@ -28,8 +28,10 @@ from core.history.importing import Report, Wishes, import_history, preview_histo
 from core.history.survey import AccountKey
 from core.history.undo import undo_import
 from core.ids import BatchId
+from core.memory.extraction import extract_new
 from core.memory.index import index_messages
-from core.models.choose import open_embedder
+from core.models.choose import open_embedder, open_teacher
+from core.models.faces import Embedder
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
 from core.terminal import said
@@ -61,7 +63,11 @@ def import_command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, store nothing.")] = False,
     no_index: Annotated[
-        bool, typer.Option("--no-index", help="Do not embed the messages now; a later run does.")
+        bool,
+        typer.Option(
+            "--no-index",
+            help="Neither embed nor read for facts now: 'locum index' and 'locum memory extract' do.",
+        ),
     ] = False,
     undo: Annotated[int | None, typer.Option(help="Take this import batch back, whole.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="List the imports made.")] = False,
@@ -134,7 +140,7 @@ async def _import(path: Path, wishes: Wishes, *, index: bool) -> Report:
                 on_progress=_shower(bar),
             )
         if index:
-            await _index(locum)
+            await _remember(locum)
     return report
 
 
@@ -172,16 +178,19 @@ def _asking_beside(bar: Progress, wishes: Wishes, time_zone: str) -> Wishes:
     )
 
 
-async def _index(locum: Locum) -> None:
-    """Embed what is not yet embedded; broken off, the next import or start goes on from there."""
+async def _remember(locum: Locum) -> None:
+    """Vectors of the messages, then facts, then their vectors; broken off, each goes on where it was."""
     embedder = await open_embedder(locum.settings)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=notes,
-    ) as bar:
+    try:
+        await _index(locum, embedder)
+        await _extract(locum)
+        await _index(locum, embedder)
+    finally:
+        await embedder.close()
+
+
+async def _index(locum: Locum, embedder: Embedder) -> None:
+    with _counting() as bar:
         task = bar.add_task("Embedding", total=None)
         await index_messages(
             locum.database,
@@ -189,6 +198,28 @@ async def _index(locum: Locum) -> None:
             embedder,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+async def _extract(locum: Locum) -> None:
+    teacher = await open_teacher(locum.settings)
+    with _counting() as bar:
+        task = bar.add_task("Learning facts", total=None)
+        await extract_new(
+            locum.database,
+            locum.owner_id,
+            teacher=teacher,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _counting() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=notes,
+    )
 
 
 async def _undo(batch: BatchId, *, as_json: bool) -> None:

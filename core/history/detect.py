@@ -9,6 +9,7 @@ from core.history.discord_exporter import DiscordExporter, is_discord_exporter
 from core.history.discord_package import DiscordPackage, is_discord_package
 from core.history.neutral import Jsonl, looks_like_record
 from core.history.record import Reader
+from core.history.several import as_one
 from core.history.slack import Slack, slack_root
 from core.history.telegram import Telegram, is_telegram
 from core.history.whatsapp import AskDayFirst, WhatsApp, is_whatsapp
@@ -61,9 +62,7 @@ def _slack(archive: Archive) -> Reader | None:
 
 def _telegram(archive: Archive) -> Reader | None:
     names = _starting(archive, (".json",), is_telegram)
-    if len(names) > 1:
-        raise BadInput("There are several Telegram exports in it: import them one at a time.")
-    return Telegram(archive, names[0]) if names else None
+    return as_one([Telegram(archive, name) for name in names]) if names else None
 
 
 def _discord_exporter(archive: Archive) -> Reader | None:
@@ -73,9 +72,7 @@ def _discord_exporter(archive: Archive) -> Reader | None:
 
 def _jsonl(archive: Archive) -> Reader | None:
     names = _starting(archive, (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".gz"), _is_jsonl)
-    if len(names) > 1:
-        raise BadInput("There are several JSONL files in it: import them one at a time.")
-    return Jsonl(archive, names[0]) if names else None
+    return as_one([Jsonl(archive, name) for name in names]) if names else None
 
 
 def _is_jsonl(start: bytes) -> bool:

@@ -1,8 +1,9 @@
 """The second reading of an export: its messages into Postgres, chunk by chunk, in constant memory.
 
 Each chunk is copied into a temporary table and merged by the platform's ids in a few statements, in
-a transaction of its own; a chunk is read and staged while the one before is merged. A crash leaves
-whole chunks: importing again adds the rest.
+a transaction of its own, while the next is read. Two lanes store side by side; what must keep its order
+(the messages of one moment in a chat, a message that comes twice) goes down the same lane. A crash
+leaves whole chunks of each lane: importing again adds the rest.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from psycopg.errors import DeadlockDetected
 from psycopg.types.json import Jsonb
 
 from core.history.plan import Place, Plan, make_plan
@@ -21,6 +23,9 @@ from core.storage.database import Connection, Database
 from core.vocabulary import Origin
 
 CHUNK = 10_000
+LANES = 2
+ATTEMPTS = 3
+"""Of a chunk: two lanes can only block each other where an export gives one message at two times."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,13 +42,21 @@ class Loaded:
 
 @dataclass(slots=True, kw_only=True)
 class _Chunk:
-    read: int = 0
     messages: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     attachments: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     reactions: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     threaded: bool = False
     typed: bool = False
     skipped: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Merged:
+    """What one chunk became."""
+
+    new: int
+    updated: int
+    forgotten: int
 
 
 async def load_history(
@@ -66,29 +79,32 @@ async def load_history(
         skipped=Counter(survey.skipped),
     )
     entries = reader.entries()
-    in_flight, before = asyncio.Semaphore(2), asyncio.Event()
-    before.set()
+    lanes = [asyncio.Queue[_Chunk | None](maxsize=1) for _ in range(LANES)]
     async with asyncio.TaskGroup() as stores:
-        while (chunk := await asyncio.to_thread(_take, entries, plan)).read:
-            await in_flight.acquire()
-            store, after = _Store(database, owner_id, loaded, before), asyncio.Event()
-            task = stores.create_task(store.run(chunk, after))
-            task.add_done_callback(lambda _: in_flight.release())
-            before = after
+        for lane in lanes:
+            stores.create_task(_Store(database, owner_id, loaded).run(lane))
+        while (chunks := await asyncio.to_thread(_take, entries, plan)) is not None:
+            for lane, chunk in zip(lanes, chunks, strict=True):
+                await lane.put(chunk)
             on_progress(reader.bytes_read)
+        for lane in lanes:
+            await lane.put(None)
     async with database.owner(owner_id) as connection:
         await _close_batch(connection, owner_id, survey, loaded)
     return loaded
 
 
-def _take(entries: Iterator[Entry], plan: Plan) -> _Chunk:
-    chunk = _Chunk()
-    for entry in islice(entries, CHUNK):
-        chunk.read += 1
+def _take(entries: Iterator[Entry], plan: Plan) -> list[_Chunk] | None:
+    """The next chunk of each lane; None at the export's end."""
+    chunks = [_Chunk() for _ in range(LANES)]
+    read = 0
+    for entry in islice(entries, CHUNK * LANES):
+        read += 1
         if isinstance(entry, HistoryMessage) and not unusable(entry):
             chat = entry.chat
-            _add(chunk, entry, plan.places[chat.platform, chat.account, chat.id])
-    return chunk
+            place = plan.places[chat.platform, chat.account, chat.id]
+            _add(chunks[hash((place.chat_id, entry.sent_at)) % LANES], entry, place)
+    return chunks if read else None
 
 
 def _add(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
@@ -143,46 +159,57 @@ def _add_beside(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """Stores one chunk: it is staged while the chunk before it is merged, and merged after it."""
+    """Stores the chunks of one lane in their order, each in a transaction."""
 
     database: Database
     owner_id: OwnerId
     loaded: Loaded
-    before: asyncio.Event
 
-    async def run(self, chunk: _Chunk, after: asyncio.Event) -> None:
-        self.loaded.skipped.update(chunk.skipped)
-        if chunk.messages:
-            async with self.database.owner(self.owner_id) as connection:
-                await _stage(connection, chunk.messages)
-                await self.before.wait()
-                await self._merge(connection, chunk)
-        else:
-            await self.before.wait()
-        after.set()
+    async def run(self, lane: asyncio.Queue[_Chunk | None]) -> None:
+        while (chunk := await lane.get()) is not None:
+            self.loaded.skipped.update(chunk.skipped)
+            if chunk.messages:
+                await self._store(chunk)
 
-    async def _merge(self, connection: Connection, chunk: _Chunk) -> None:
+    async def _store(self, chunk: _Chunk) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self.database.owner(self.owner_id) as connection:
+                    await _stage(connection, chunk.messages)
+                    merged = await self._merge(connection, chunk)
+            except DeadlockDetected:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                self._count(merged)
+                return
+
+    def _count(self, merged: _Merged) -> None:
+        self.loaded.messages_new += merged.new
+        self.loaded.messages_updated += merged.updated
+        self.loaded.skipped["forgotten"] += merged.forgotten
+
+    async def _merge(self, connection: Connection, chunk: _Chunk) -> _Merged:
         owner_id, batch = self.owner_id, self.loaded.batch
-        self.loaded.skipped["forgotten"] += await _drop_forgotten(connection, owner_id)
+        forgotten = await _drop_forgotten(connection, owner_id)
         if chunk.threaded:
             await _ensure_threads(connection, owner_id)
         if chunk.typed:
             await _recognise_own_sends(connection, owner_id)
-        new = await _insert(connection, owner_id, batch)
-        self.loaded.messages_new += new
+        new, updated = await _insert(connection, owner_id, batch), 0
         if new < len(chunk.messages):
-            self.loaded.messages_updated += await _update(connection, owner_id, batch)
+            updated = await _update(connection, owner_id, batch)
         if chunk.attachments:
             await _add_attachments(connection, owner_id, batch, chunk.attachments)
         if chunk.reactions:
             await _add_reactions(connection, owner_id, batch, chunk.reactions)
+        return _Merged(new=new, updated=updated, forgotten=forgotten)
 
 
 async def _stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    # What a crash loses here is imported again; larger pending lists spare the full-text index.
+    # What a crash loses here is imported again.
     await connection.execute("""
-        SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true),
-               set_config('gin_pending_list_limit', '64MB', true)""")
+        SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true)""")
     await connection.execute("""
         CREATE TEMP TABLE staged (
             n integer, chat_id bigint, thread text, platform_message_id text, sender_id bigint,
@@ -211,7 +238,7 @@ async def _drop_forgotten(connection: Connection, owner_id: OwnerId) -> int:
 
 
 async def _ensure_threads(connection: Connection, owner_id: OwnerId) -> None:
-    """Threads of the messages that are new; the others have their place."""
+    """Threads of the messages that are new, in an order that lanes share; the others have their place."""
     await connection.execute(
         """
         INSERT INTO threads (owner_id, chat_id, platform_thread_id)
@@ -219,6 +246,10 @@ async def _ensure_threads(connection: Connection, owner_id: OwnerId) -> None:
         WHERE s.thread IS NOT NULL AND NOT EXISTS (
             SELECT FROM messages m WHERE m.owner_id = %(owner)s AND m.chat_id = s.chat_id
             AND m.platform_message_id = s.platform_message_id)
+          AND NOT EXISTS (
+            SELECT FROM staged e WHERE e.chat_id = s.chat_id
+            AND e.platform_message_id = s.platform_message_id AND e.n < s.n)
+        ORDER BY s.chat_id, s.thread
         ON CONFLICT DO NOTHING""",
         {"owner": owner_id},
     )

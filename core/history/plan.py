@@ -57,6 +57,7 @@ class Plan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Account:
     id: AccountId
+    platform: str
     name: str
     source_id: SourceId
     owner: str
@@ -151,6 +152,7 @@ async def _account(
     opted_out = frozenset(ContactId(int(row[0])) for row in await cursor.fetchall())
     return _Account(
         id=account,
+        platform=platform,
         name=stored,
         source_id=source,
         owner=owner,
@@ -199,10 +201,26 @@ async def _place(
     return Place(
         chat_id=chat.id,
         audience_id=audience,
-        source_id=account.source_id,
+        source_id=account.source_id
+        if _teaches(surveyed, others)
+        else await _untaught(connection, owner_id, account),
         owner=account.owner,
         senders={key: account.people[key][1] for key in others},
         silent=silent,
+    )
+
+
+def _teaches(surveyed: SurveyedChat, others: Mapping[str, list[Stay]]) -> bool:
+    """Whether people talk here: a chat of two with a bot is none."""
+    bots = [stays[-1].person.is_bot for stays in others.values()]
+    return surveyed.chat.teaches and not (surveyed.chat.kind == ChatKind.DIRECT and bots and all(bots))
+
+
+async def _untaught(connection: Connection, owner_id: OwnerId, account: _Account) -> SourceId:
+    """The source of what is remembered and never trained on, whatever was agreed for the rest."""
+    name = f"{account.name}: notes and bots"
+    return await ensure_source(
+        connection, owner_id, SourceKind.EXPORT, account.platform, name, may_train=False
     )
 
 

@@ -26,6 +26,8 @@ class HistoryChat:
     kind: ChatKind
     title: str = ""
     members: tuple[Person, ...] | None = None
+    teaches: bool = True
+    """False: notes to oneself and commands to a bot say nothing of how one talks to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

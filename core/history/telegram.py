@@ -39,6 +39,9 @@ KINDS = {
 LEFT_OUT = frozenset({"verification_codes", "replies"})
 """Login codes are secrets; `replies` repeats what stands in other chats."""
 
+UNTAUGHT = frozenset({"bot_chat", "saved_messages"})
+"""Stored, and never learned from."""
+
 MISSING = "(File not included. Change data exporting settings to download.)"
 DELETED = Person(id="deleted", name="Deleted account")
 
@@ -158,6 +161,7 @@ class Telegram:
             id=_chat_id(kind, head["id"]),
             kind=KINDS[kind],
             title=clean(title) if isinstance(title, str) else "",
+            teaches=kind not in UNTAUGHT,
         )
         if kind == "saved_messages" and self._owner is None:
             yield self._clue(chat.id, "the export of Saved Messages", certain=True)

@@ -1,6 +1,7 @@
 """Discord's data package and DiscordChatExporter's JSON, with their traps."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,22 @@ def test_any_value_in_any_field_does_not_stop_the_rest(
     path = tmp_path_factory.mktemp("dce") / "chat.json"
     path.write_text(exporter(exporter_message(1) | {field: odd}, exporter_message(2)))
     assert any(isinstance(entry, HistoryMessage) and entry.id == str(BIG + 2) for entry in entries(path))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "ID", "Timestamp", "x"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(channel=ANYTHING, written=ANYTHING)
+def test_whatever_a_package_holds_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, channel: object, written: object
+) -> None:
+    files = package() | {"messages/c1/channel.json": channel, "messages/c1/messages.json": written}
+    with suppress(BadInput):
+        entries(zipped(tmp_path_factory.mktemp("package") / "a.zip", files))

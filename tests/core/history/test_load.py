@@ -1,6 +1,7 @@
 """Imports into Postgres: each message once, nothing overwritten that was known better, and back out whole."""
 
 import asyncio
+import json
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -10,17 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadInput
+from core.errors import BadInput, NotAllowed
 from core.events import Person
 from core.history import load as loading
 from core.history.importing import Wishes, preview_history
 from core.history.undo import undo_import
 from core.ids import BatchId, OwnerId
+from core.memory.index import index_messages
 from core.memory.people import Chat, ensure_account, ensure_chat, ensure_source
 from core.owners import ensure_owner
 from core.storage.database import Connection, Database
 from core.vocabulary import ChatKind, SourceKind
 from tests.core.history.exports import START, dump, jsonl, load, record, zipped
+from tests.standins import HashEmbedder
+from trainer.history import said_by_all
 
 
 async def rows(database: Database, owner: OwnerId, query: str, *given: object) -> list[tuple[Any, ...]]:
@@ -98,7 +102,7 @@ async def test_the_owner_typed_and_the_others_did_not(
     bot = {"id": "helper", "name": "Helper", "is_bot": True}
     path = jsonl(tmp_path / "a.jsonl", [record(1), record(2, sender="mara"), group(3) | {"sender": bot}])
     await load(database, owner, path)
-    found = await rows(database, owner, "SELECT origin, sender_id IS NULL FROM messages ORDER BY id")
+    found = await rows(database, owner, "SELECT origin, sender_id IS NULL FROM messages ORDER BY sent_at, id")
     assert found == [("contact", False), ("typed", True), ("bot", False)]
 
 
@@ -133,7 +137,7 @@ async def test_a_later_export_brings_edits_and_an_earlier_one_does_not_take_them
     assert (report.messages_new, report.messages_updated) == (1, 1)
     again = await load(database, owner, old, "ana")
     assert (again.messages_new, again.messages_updated) == (0, 0)
-    assert await rows(database, owner, "SELECT text FROM messages ORDER BY id") == [
+    assert await rows(database, owner, "SELECT text FROM messages ORDER BY sent_at, id") == [
         ("fixed",),
         ("same",),
         ("new",),
@@ -157,7 +161,7 @@ async def test_live_rows_keep_their_origin_and_their_wording(
     report = await load(database, owner, path)
     assert (report.messages_new, report.messages_updated) == (1, 0)
     assert report.chats == 1
-    assert await rows(database, owner, "SELECT origin, text FROM messages ORDER BY id") == [
+    assert await rows(database, owner, "SELECT origin, text FROM messages ORDER BY sent_at, id") == [
         ("auto", "by us"),
         ("accepted", "draft"),
         ("contact", "hello"),
@@ -197,7 +201,9 @@ async def test_what_the_outbox_sent_is_not_typed(database: Database, owner: Owne
         ],
     )
     await load(database, owner, path)
-    found = await rows(database, owner, "SELECT origin FROM messages WHERE batch_id IS NOT NULL ORDER BY id")
+    found = await rows(
+        database, owner, "SELECT origin FROM messages WHERE batch_id IS NOT NULL ORDER BY sent_at"
+    )
     assert found == [("auto",), ("typed",), ("accepted",), ("typed",)]
 
 
@@ -280,7 +286,7 @@ async def test_a_chunk_border_changes_nothing(
     ]
     report = await load(database, owner, jsonl(tmp_path / "a.jsonl", lines))
     assert (report.messages_new, report.messages_updated) == (20, 1)
-    found = await rows(database, owner, "SELECT platform_message_id FROM messages ORDER BY id")
+    found = await rows(database, owner, "SELECT platform_message_id FROM messages ORDER BY sent_at, id")
     assert found == [(f"m{n}",) for n in range(20)]
     before = await dump(database, owner)
     again = await load(database, owner, jsonl(tmp_path / "a.jsonl", lines))
@@ -291,24 +297,25 @@ async def test_a_chunk_border_changes_nothing(
 async def test_an_import_that_broke_off_is_completed_by_another_or_undone(
     database: Database, owner: OwnerId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "CHUNK", 5)
+    monkeypatch.setattr(loading, "CHUNK", 1)
     path = jsonl(tmp_path / "a.jsonl", [record(n, sender="mara" if n % 2 else "ana") for n in range(20)])
     empty = await dump(database, owner)
     real, calls = loading._insert, list[int]()  # pyright: ignore[reportPrivateUsage] -- the step that fails
 
-    async def fail_at_the_third(connection: Connection, owner_id: OwnerId, batch: BatchId) -> int:
+    async def fail_at_the_tenth(connection: Connection, owner_id: OwnerId, batch: BatchId) -> int:
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 10:
             raise ConnectionError
         return await real(connection, owner_id, batch)
 
-    monkeypatch.setattr(loading, "_insert", fail_at_the_third)
+    monkeypatch.setattr(loading, "_insert", fail_at_the_tenth)
     with pytest.raises(ExceptionGroup):
         await load(database, owner, path)
-    assert await rows(database, owner, "SELECT count(*) FROM messages") == [(10,)]
+    stored = (await rows(database, owner, "SELECT count(*) FROM messages"))[0][0]
+    assert 0 < stored < 20
     monkeypatch.setattr(loading, "_insert", real)
     completed = await load(database, owner, path)
-    assert completed.messages_new == 10
+    assert completed.messages_new == 20 - stored
     for batch in await rows(database, owner, "SELECT id FROM import_batches ORDER BY id DESC"):
         await undo_import(database, owner, BatchId(batch[0]))
     assert await dump(database, owner) == empty
@@ -401,3 +408,112 @@ async def test_undo_restores_exactly_what_was_before(
         for batch in batches:
             await undo_import(database, owner, batch)
     assert await dump(database, owner) == empty
+
+
+async def test_undo_waits_for_training_examples_that_rest_on_its_messages(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    report = await load(database, owner, jsonl(tmp_path / "a.jsonl", [record(1), record(2, sender="mara")]))
+    assert report.batch is not None
+    await rows(
+        database,
+        owner,
+        """
+        WITH run AS (
+            INSERT INTO training_runs (owner_id, state) SELECT id, 'done' FROM owners RETURNING owner_id, id
+        ), example AS (
+            INSERT INTO training_examples (owner_id, run_id, kind, digest)
+            SELECT owner_id, id, 'reply', 'd' FROM run RETURNING owner_id, id
+        )
+        INSERT INTO training_example_sources (owner_id, example_id, message_id)
+        SELECT e.owner_id, e.id, m.id FROM example e, messages m WHERE m.origin = 'typed' RETURNING 1""",
+    )
+    before = await dump(database, owner)
+    with pytest.raises(NotAllowed, match="cannot be undone"):
+        await undo_import(database, owner, report.batch)
+    assert await dump(database, owner) == before
+    await rows(database, owner, "DELETE FROM training_example_sources RETURNING 1")
+    assert await undo_import(database, owner, report.batch) == 2
+
+
+async def test_chats_with_bots_and_notes_to_oneself_are_kept_and_never_trained_on(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    def said(number: int, user: int) -> dict[str, int | str]:
+        head: dict[str, int | str] = {
+            "id": number,
+            "type": "message",
+            "date": "2026-03-01T10:00:00",
+            "text": "words",
+        }
+        return head | {
+            "date_unixtime": str(1_774_000_000 + number),
+            "from": f"u{user}",
+            "from_id": f"user{user}",
+        }
+
+    chats = [
+        {"name": "Ana", "type": "personal_chat", "id": 5, "messages": [said(1, 5), said(2, 7)]},
+        {"name": "Helper", "type": "bot_chat", "id": 6, "messages": [said(3, 6), said(4, 7)]},
+        {"type": "saved_messages", "id": 7, "messages": [said(5, 7)]},
+    ]
+    content = {"personal_information": {"user_id": 7}, "chats": {"about": "", "list": chats}}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(content, indent=1))
+    await load(database, owner, path, training=True)
+    async with database.owner(owner) as connection:
+        learned = {said.message_id: said.left_out async for said in said_by_all(connection, owner)}
+    stored = await rows(database, owner, "SELECT platform_message_id, id FROM messages ORDER BY id")
+    assert {name: learned[key] for name, key in stored} == {
+        "1": "",
+        "2": "",
+        "3": "no_consent",
+        "4": "no_consent",
+        "5": "no_consent",
+    }
+
+
+async def test_a_bot_in_a_chat_of_two_is_known_by_what_it_says_of_itself(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    bot = {"id": "helper", "name": "Helper", "is_bot": True}
+    path = jsonl(tmp_path / "a.jsonl", [record(1) | {"sender": bot}, record(2, sender="mara")])
+    await load(database, owner, path, training=True)
+    found = await rows(
+        database, owner, "SELECT DISTINCT may_train FROM messages m JOIN sources s ON s.id = m.source_id"
+    )
+    assert found == [(False,)]
+
+
+async def test_what_comes_between_indexed_messages_voids_their_windows(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    async def windows() -> dict[str, str]:
+        found = await rows(
+            database,
+            owner,
+            """
+            SELECT m.platform_message_id, e.embedding::text FROM embeddings e
+            JOIN messages m ON m.id = e.message_id WHERE e.span = 'window'""",
+        )
+        return dict(found)
+
+    await load(
+        database, owner, jsonl(tmp_path / "a.jsonl", [record(n, f"word{n}") for n in (1, 2, 4, 5)]), "ana"
+    )
+    await index_messages(database, owner, HashEmbedder())
+    before = await windows()
+    await load(database, owner, jsonl(tmp_path / "b.jsonl", [record(3, "between")]), "ana")
+    await index_messages(database, owner, HashEmbedder())
+    after = await windows()
+    assert sorted(after) == ["m1", "m2", "m3", "m4", "m5"]
+    assert {key for key in before if before[key] != after[key]} == {"m2", "m4"}
+
+
+async def test_several_exports_in_one_folder_are_one_import(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    jsonl(tmp_path / "ana.jsonl", [record(1), record(2, sender="mara")])
+    jsonl(tmp_path / "trip.jsonl", [group(3), group(4, sender="mara")])
+    report = await load(database, owner, tmp_path)
+    assert (report.messages_new, report.chats, report.batch is not None) == (4, 2, True)

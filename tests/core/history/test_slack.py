@@ -1,6 +1,7 @@
 """Slack exports, ZIP and folder, with every trap that is known of them."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,32 @@ def test_any_value_in_any_field_does_not_stop_the_rest(
     zipped(path, export(message("1.1") | {field: odd}, message("2.1")))
     assert "2.1" in [m.id for m in messages(path)]
     assert entries(path)
+
+
+def test_a_renamed_channel_stays_the_same_chat(tmp_path: Path) -> None:
+    before = zipped(tmp_path / "a.zip", export(message("1767603600.000100")))
+    renamed = export() | {
+        "channels.json": [{"id": "C1", "name": "town-square", "members": ["U1", "U2"]}],
+        "general/2026-01-05.json": [],
+        "town-square/2026-01-06.json": [message("1767690000.000100")],
+    }
+    after = zipped(tmp_path / "b.zip", renamed)
+    assert {m.chat.id for m in messages(before) + messages(after)} == {"C1"}
+    assert [m.chat.title.lstrip("#") for m in messages(after)] == ["town-square"]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "ts", "x"]), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(users=ANYTHING, channels=ANYTHING, day=ANYTHING)
+def test_whatever_the_files_hold_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, users: object, channels: object, day: object
+) -> None:
+    files = export() | {"users.json": users, "channels.json": channels, "general/2026-01-05.json": day}
+    with suppress(BadInput):
+        entries(zipped(tmp_path_factory.mktemp("slack") / "a.zip", files))

@@ -217,3 +217,13 @@ def test_any_value_in_any_field_is_a_message_or_a_reported_one(
     write(path, chat(message(1) | {field: odd}, message(2)))
     found = entries(path)
     assert any(isinstance(entry, HistoryMessage) and entry.id == "2" for entry in found)
+
+
+def test_the_hour_that_comes_twice_and_messages_out_of_order_keep_their_true_times(tmp_path: Path) -> None:
+    first = message(1) | {"date": "2026-10-25T02:30:00", "date_unixtime": "1792888200"}
+    again = message(2) | {"date": "2026-10-25T02:10:00", "date_unixtime": "1792890600"}
+    path = write(tmp_path / "result.json", chat(again, first))
+    assert [(m.id, m.sent_at.isoformat()) for m in messages(path)] == [
+        ("2", "2026-10-25T01:10:00+00:00"),
+        ("1", "2026-10-25T00:30:00+00:00"),
+    ]
