@@ -11,7 +11,6 @@ import asyncio
 import gzip
 import json
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from pgvector import HalfVector
 from rich.console import Console
 
@@ -44,6 +44,9 @@ CHAT = 1000
 CHUNK = 10_000
 """Messages written and given vectors at once."""
 
+WORDS = 40
+"""Words of a text that its vector is made of."""
+
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -57,26 +60,34 @@ class WordVectors:
     """A random direction for each word; a text is the sum of its words', the common ones fainter."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._noise = np.random.default_rng(seed)
-        self._known: dict[str, np.ndarray] = {}
-        self._seen: dict[str, int] = {}
+        self._random = np.random.default_rng(seed)
+        self._known: dict[str, int] = {"": 0}
+        self._directions = np.empty((0, DIMENSION), np.float32)
+        self._seen = np.zeros(0)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, shape (texts, DIMENSION)."""
-        rows = self._noise.normal(scale=0.3 / DIMENSION**0.5, size=(len(texts), DIMENSION))
-        for number, text in enumerate(texts):
-            for word in text.lower().split():
-                self._seen[word] = seen = self._seen.get(word, 0) + 1
-                rows[number] += self._direction(word) / seen**0.25
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        split = [["", *text.lower().split(maxsplit=WORDS)[:WORDS]] for text in texts]
+        numbers = [[self._known.setdefault(word, len(self._known)) for word in line] for line in split]
+        self._learn()
+        words = np.zeros((len(texts), max(map(len, split))), np.int64)
+        for row, line in enumerate(numbers):
+            words[row, : len(line)] = line
+        self._seen += np.bincount(words.ravel(), minlength=len(self._seen))
+        rows = self._random.standard_normal((len(texts), DIMENSION), np.float32) * (0.3 / DIMENSION**0.5)
+        for column in words.T:
+            rows += self._directions[column] * self._weights(column)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def _direction(self, word: str) -> np.ndarray:
-        if word not in self._known:
-            number = zlib.crc32(f"{self._seed} {word}".encode())
-            direction = np.random.default_rng(number).normal(size=DIMENSION)
-            self._known[word] = direction / np.linalg.norm(direction)
-        return self._known[word]
+    def _weights(self, words: NDArray[np.int64]) -> NDArray[np.float32]:
+        return (self._seen[words] ** -0.25 * (words > 0)).astype(np.float32)[:, None]
+
+    def _learn(self) -> None:
+        """Directions for the words that have none yet."""
+        new = len(self._known) - len(self._directions)
+        drawn = self._random.standard_normal((new, DIMENSION), np.float32) * DIMENSION**-0.5
+        self._directions = np.concatenate([self._directions, drawn])
+        self._seen = np.concatenate([self._seen, np.zeros(new)])
 
 
 def made_records(seed: int) -> Iterator[Record]:
@@ -127,42 +138,32 @@ async def fill(
     async with database.owner(owner_id) as connection:
         await refresh_statistics(connection, owner_id)
         await connection.execute("SELECT analyze_memory()")
-    for span in ("turn", "window"):
-        await _fill_vectors(database, owner_id, span, vectors)
+    await _fill_turns(database, owner_id, vectors)
     async with database.owner(owner_id) as connection:
+        await connection.execute("SELECT analyze_memory()")
+        await _fill_windows(connection, owner_id)
         await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, MODEL])
         await connection.execute("SELECT analyze_memory()")
 
 
-async def _fill_vectors(database: Database, owner_id: OwnerId, span: str, vectors: WordVectors) -> None:
+async def _fill_turns(database: Database, owner_id: OwnerId, vectors: WordVectors) -> None:
     last = 0
     while True:
         async with database.owner(owner_id) as connection:
             cursor = await connection.execute(
-                """
-                SELECT m.id, CASE WHEN %s THEN m.text ELSE concat_ws(' ', b.text, m.text, a.text) END
-                FROM messages m
-                LEFT JOIN passages p ON p.owner_id = m.owner_id AND p.message_id = m.id
-                LEFT JOIN messages b ON b.owner_id = m.owner_id AND b.id = p.before_id
-                LEFT JOIN messages a ON a.owner_id = m.owner_id AND a.id = p.after_id
-                WHERE m.owner_id = %s AND m.id > %s ORDER BY m.id LIMIT %s""",
-                [span == "turn", owner_id, last, CHUNK],
+                "SELECT id, text FROM messages WHERE owner_id = %s AND id > %s ORDER BY id LIMIT %s",
+                [owner_id, last, CHUNK],
             )
             rows = await cursor.fetchall()
             if not rows:
                 return
-            await _copy_vectors(
-                connection,
-                owner_id,
-                span,
-                [int(row[0]) for row in rows],
-                vectors.embed([str(row[1]) for row in rows]),
-            )
+            made = vectors.embed([str(row[1]) for row in rows])
+            await _copy_turns(connection, owner_id, [int(row[0]) for row in rows], made)
         last = int(rows[-1][0])
 
 
-async def _copy_vectors(
-    connection: Connection, owner_id: OwnerId, span: str, ids: Sequence[int], vectors: Vectors
+async def _copy_turns(
+    connection: Connection, owner_id: OwnerId, ids: Sequence[int], vectors: Vectors
 ) -> None:
     await connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS made (id bigint, embedding halfvec) ON COMMIT DELETE ROWS"
@@ -177,8 +178,32 @@ async def _copy_vectors(
     await connection.execute(
         """
         INSERT INTO embeddings (owner_id, message_id, model, span, dimension, embedding)
-        SELECT %s, id, %s, %s, %s, embedding FROM made""",
-        [owner_id, MODEL, span, DIMENSION],
+        SELECT %s, id, %s, 'turn', %s, embedding FROM made""",
+        [owner_id, MODEL, DIMENSION],
+    )
+
+
+async def _fill_windows(connection: Connection, owner_id: OwnerId) -> None:
+    """A window's vector is the sum of its turns', as its text is."""
+    await connection.execute(
+        """
+        WITH turns AS (
+            SELECT message_id, embedding FROM embeddings
+            WHERE owner_id = %(owner)s AND model = %(model)s AND span = 'turn'
+        )
+        INSERT INTO embeddings (owner_id, message_id, model, span, dimension, embedding)
+        SELECT %(owner)s, p.message_id, %(model)s, 'window', %(dimension)s,
+               l2_normalize(CASE WHEN b.embedding IS NULL THEN CASE WHEN a.embedding IS NULL THEN m.embedding
+                                                                    ELSE m.embedding + a.embedding END
+                                 WHEN a.embedding IS NULL THEN b.embedding + m.embedding
+                                 ELSE b.embedding + m.embedding + a.embedding END)
+        FROM passages p
+        JOIN turns m ON m.message_id = p.message_id
+        LEFT JOIN turns b ON b.message_id = p.before_id
+        LEFT JOIN turns a ON a.message_id = p.after_id
+        WHERE p.owner_id = %(owner)s
+        ORDER BY p.message_id""",
+        {"owner": owner_id, "model": MODEL, "dimension": DIMENSION},
     )
 
 
