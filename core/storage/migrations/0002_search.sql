@@ -211,7 +211,7 @@ BEGIN
                ln(1 + (greatest(v_total, c.found) - c.found + 0.5) / (c.found + 0.5))::double precision
         FROM counted c WHERE c.found > 0
         ORDER BY c.found, c.word
-        LIMIT 32;
+        LIMIT 16;
 END $$;
 
 -- ─── Ranking ────────────────────────────────────────────────────────────────────────────────
@@ -227,6 +227,7 @@ SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
 AS $$
 DECLARE
     c_spare constant integer := 4;
+    c_windows constant integer := 4000;
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
                        AND p_scope.since = '-infinity' AND p_scope.until = 'infinity' AND NOT p_asked;
     v_indexed boolean := p_total > exact_search_limit() AND p_seen > p_total / 20;
@@ -236,6 +237,14 @@ DECLARE
     v_ids bigint[] := '{}';
 BEGIN
     FOREACH v_span IN ARRAY p_spans LOOP
+        IF v_span = 'window' AND p_seen > c_windows THEN
+            -- Among many, the windows around the nearest turns stand for the nearest windows.
+            SELECT array_agg(n.id) INTO v_found
+            FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
+            WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (v_ids[:p_depth])
+              AND n.id IS NOT NULL;
+            RETURN v_ids || v_found;
+        END IF;
         v_found := NULL;
         IF NOT v_indexed AND NOT v_whole AND p_seen > p_total / 4 AND p_seen > c_spare * p_depth THEN
             -- Most are seen: looking at a few more is cheaper than asking of each whether it is.
@@ -269,9 +278,10 @@ BEGIN
     RETURN v_ids;
 END $$;
 
--- The messages that share the rarest words with a question, alone or with their neighbours.
+-- The messages that share the rarest words with a question, alone or with their neighbours; p_asked:
+-- alone, and only what contacts said.
 CREATE FUNCTION lexical_candidates(
-    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer
+    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer, p_asked boolean
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 SET work_mem = '32MB'
@@ -282,6 +292,7 @@ BEGIN
         SELECT m.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
         FROM unnest(p_queries) WITH ORDINALITY t(query, place)
         JOIN visible_messages(p_scope) m ON m.tsv @@ t.query
+        WHERE NOT p_asked OR m.origin = 'contact'
         GROUP BY m.id
     ), own_weights AS MATERIALIZED (
         SELECT d.words, (SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
@@ -293,7 +304,7 @@ BEGIN
                row_number() OVER (ORDER BY b.weight DESC, b.id DESC) AS place
         FROM (SELECT f.id, f.words, w.weight FROM found f JOIN own_weights w USING (words)
               ORDER BY w.weight DESC, f.id DESC LIMIT 4 * p_depth) b
-        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id AND NOT p_asked
     ), windows AS MATERIALIZED (
         SELECT s.id, bit_or(s.words) AS words
         FROM (SELECT id, words FROM matched
@@ -439,7 +450,7 @@ BEGIN
         RETURN;
     END IF;
     IF v_some > 0 THEN
-        ids := lexical_candidates(p_scope, queries[:v_some], idf[:v_some], p_depth);
+        ids := lexical_candidates(p_scope, queries[:v_some], idf[:v_some], p_depth, p_asked);
     END IF;
     IF p_embedding IS NOT NULL THEN
         ids := ids || dense_candidates(p_scope, p_embedding, p_model, p_spans, p_depth, v_seen, v_total, p_asked);
