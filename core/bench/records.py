@@ -1,6 +1,6 @@
 """Neutral history records written as rows, for benchmarks: no batches, no consents, nobody's audience."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,12 +30,21 @@ class Record:
 
 
 async def write_records(
-    connection: Connection, owner_id: OwnerId, chat_name: str, records: Sequence[Record]
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_name: str,
+    records: Sequence[Record],
+    *,
+    owner_name: str | None = None,
 ) -> None:
-    """All of one chat's records: everybody in it is a contact."""
+    """All of one chat's records: everybody in it is a contact, but for the owner if one is named."""
     account = await ensure_account(connection, owner_id, PLATFORM, "me")
     source = await ensure_source(connection, owner_id, SourceKind.EXPORT, PLATFORM)
-    people = [Person(id=name, name=name) for name in dict.fromkeys(record.sender for record in records)]
+    people = [
+        Person(id=name, name=name)
+        for name in dict.fromkeys(record.sender for record in records)
+        if name != owner_name
+    ]
     chat = await ensure_chat(
         connection, owner_id, account, chat_name, ChatKind.GROUP, chat_name, people, at=records[0].sent_at
     )
@@ -55,14 +64,16 @@ async def write_records(
         """
         INSERT INTO messages (owner_id, chat_id, platform_message_id, sender_id, sender_name, origin, sent_at,
                               text, caption, audience_id, source_id)
-        SELECT %s, %s, id, sender_id, sender, 'contact', sent_at, text, caption, %s, %s FROM incoming""",
+        SELECT %s, %s, id, sender_id, sender, CASE WHEN sender_id IS NULL THEN 'typed' ELSE 'contact' END,
+               sent_at, text, caption, %s, %s
+        FROM incoming""",
         [owner_id, chat.id, chat.audience_id, source],
     )
 
 
-def _rows(records: Iterable[Record], senders: dict[str, int]) -> Iterable[tuple[object, ...]]:
+def _rows(records: Iterable[Record], senders: Mapping[str, int]) -> Iterable[tuple[object, ...]]:
     for record in records:
         yield (
-            record.id, senders[record.sender], record.sender, record.sent_at, record.text.replace("\0", ""),
+            record.id, senders.get(record.sender), record.sender, record.sent_at, record.text.replace("\0", ""),
             record.caption,
         )  # fmt: skip

@@ -31,20 +31,25 @@ SECONDS_TO_START = 600
 """Recovery after a crash replays at most max_wal_size; slow disks take minutes."""
 SECONDS_TO_STOP = 60
 
+MOST_BUFFERS_MB = 512
+"""Holds the vectors of some three hundred thousand messages; the models want the rest of the memory."""
+
 SETTINGS = """\
 # Written by Locum at each start.
 listen_addresses = ''
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 max_connections = 60
-shared_buffers = 128MB
-effective_cache_size = 1GB
-work_mem = 16MB
+shared_buffers = {buffers}MB
+effective_cache_size = {cache}MB
+work_mem = 32MB
 maintenance_work_mem = 128MB
 max_wal_size = 1GB
 wal_compression = on
 random_page_cost = 1.1
 jit = off
+# Answers are for one person who waits: a few milliseconds are not worth starting workers for.
+max_parallel_workers_per_gather = 0
 # Nobody's words in the server's log.
 log_error_verbosity = terse
 log_min_error_statement = panic
@@ -70,10 +75,19 @@ def start(folder: Path, *, extra_settings: str = "") -> str:
     _check_version(folder)
     sockets = socket_folder(folder, SOCKET, uid=uid)
     if server_process(folder / "postmaster.pid", folder) is None:
-        _launch(folder, uid, SETTINGS.format(sockets=sockets) + extra_settings)
+        _launch(folder, uid, _settings(sockets) + extra_settings)
     admin = make_conninfo(host=str(sockets), user=SUPERUSER, dbname=DATABASE)
     _ensure_database(admin)
     return admin
+
+
+def _settings(sockets: Path) -> str:
+    import psutil  # noqa: PLC0415 -- comes with the extra `embedded` only
+
+    memory = psutil.virtual_memory().total // 2**20
+    return SETTINGS.format(
+        sockets=sockets, buffers=max(128, min(MOST_BUFFERS_MB, memory // 16)), cache=memory // 4
+    )
 
 
 def stop(folder: Path) -> None:

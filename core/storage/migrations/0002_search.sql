@@ -127,30 +127,51 @@ CREATE FUNCTION search_scope_of(
 AS $$
     -- readable_audiences raises without an owner and a reader, so no scope exists without them.
     SELECT p_owner_id, p_reader_kind = 'owner',
-           coalesce(array_agg(r.audience_id), '{}'),
+           coalesce(array_agg(r.audience_id ORDER BY r.audience_id), '{}'),
            coalesce(bool_or(isfinite(r.since) OR isfinite(r.until)), false),
-           coalesce(array_agg(r.since), '{}'), coalesce(array_agg(r.until), '{}'),
+           coalesce(array_agg(r.since ORDER BY r.audience_id), '{}'),
+           coalesce(array_agg(r.until ORDER BY r.audience_id), '{}'),
            p_chat_id, coalesce(p_since, '-infinity'), coalesce(p_until, 'infinity'),
            coalesce(p_drafting, false)
     FROM readable_audiences(p_owner_id, p_reader_kind, p_reader_id) r
 $$;
 
--- Written to be inlined: with a known scope, the tests that do not apply vanish while planning.
+-- Written to be inlined: with a known scope, the tests that do not apply vanish while planning. The
+-- audiences are sorted, so that width_bucket finds a message's own by halving: a person may share
+-- hundreds of groups with the owner. CASE, because the planner takes plain comparisons with computed
+-- bounds for rarely true, and joins as if nothing were left.
 CREATE FUNCTION visible_messages(p_scope search_scope) RETURNS SETOF messages LANGUAGE sql STABLE
 AS $$
     SELECT m.* FROM locum.messages m
     WHERE m.owner_id = (p_scope).owner_id
       AND m.deleted_at IS NULL
       AND ((p_scope).everything OR m.audience_id = ANY ((p_scope).audiences))
-      AND (NOT (p_scope).bounded OR EXISTS (
-            SELECT FROM unnest((p_scope).audiences, (p_scope).joined, (p_scope)."left") a(id, joined, "left")
-            WHERE a.id = m.audience_id AND m.sent_at >= a.joined AND m.sent_at < a."left"))
+      AND CASE WHEN (p_scope).bounded THEN
+            m.sent_at >= (p_scope).joined[width_bucket(m.audience_id, (p_scope).audiences)]
+            AND m.sent_at < (p_scope)."left"[width_bucket(m.audience_id, (p_scope).audiences)]
+          ELSE true END
       AND ((p_scope).chat_id IS NULL OR m.chat_id = (p_scope).chat_id)
       AND ((p_scope).since = '-infinity' OR m.sent_at >= (p_scope).since)
       AND ((p_scope).until = 'infinity' OR m.sent_at < (p_scope).until)
       AND (NOT (p_scope).drafting OR m.source_id IN (
             SELECT s.id FROM locum.sources s WHERE s.owner_id = (p_scope).owner_id AND s.may_draft))
 $$;
+
+-- One message by its key, if it is visible. OFFSET 0 holds the planner to the key.
+CREATE FUNCTION visible_message(p_scope search_scope, p_id bigint) RETURNS SETOF messages LANGUAGE sql STABLE
+AS $$ SELECT m.* FROM locum.visible_messages(p_scope) m WHERE m.id = p_id OFFSET 0 $$;
+
+-- Those of the ids that are visible. Planned anew with the scope as constants: fields taken from it row
+-- by row cost more than all the rest.
+CREATE FUNCTION visible_ids(p_scope search_scope, p_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql STABLE
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE v_ids bigint[];
+BEGIN
+    SELECT array_agg(m.id) INTO v_ids
+    FROM (SELECT DISTINCT unnest(p_ids)) x(id) CROSS JOIN LATERAL visible_message(p_scope, x.id) m;
+    RETURN coalesce(v_ids, '{}');
+END $$;
 
 -- ─── The words of a question ────────────────────────────────────────────────────────────────
 
@@ -159,7 +180,7 @@ $$;
 CREATE FUNCTION search_terms(p_owner_id bigint, p_query text)
 RETURNS TABLE (lexeme text, query tsquery, messages bigint, idf double precision)
 LANGUAGE plpgsql STABLE ROWS 8
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 DECLARE
     v_languages regconfig[];
@@ -190,59 +211,100 @@ BEGIN
                ln(1 + (greatest(v_total, c.found) - c.found + 0.5) / (c.found + 0.5))::double precision
         FROM counted c WHERE c.found > 0
         ORDER BY c.found, c.word
-        LIMIT 32;
+        LIMIT 16;
 END $$;
 
 -- ─── Ranking ────────────────────────────────────────────────────────────────────────────────
 
--- The messages nearest to a question by meaning, at most p_depth for each span.
+-- The messages nearest to a question by meaning, at most p_depth for each span. p_seen: about how many
+-- messages the scope shows, of p_total; p_asked: only what contacts said.
 CREATE FUNCTION dense_candidates(
-    p_scope search_scope, p_embedding halfvec, p_model text, p_depth integer, p_large boolean
+    p_scope search_scope, p_embedding halfvec, p_model text, p_spans text[], p_depth integer,
+    p_seen bigint, p_total bigint, p_asked boolean
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET jit = off
 SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
 AS $$
 DECLARE
+    c_spare constant integer := 4;
+    c_windows constant integer := 4000;
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
-                       AND p_scope.since = '-infinity' AND p_scope.until = 'infinity';
+                       AND p_scope.since = '-infinity' AND p_scope.until = 'infinity' AND NOT p_asked;
+    v_indexed boolean := p_total > exact_search_limit() AND p_seen > p_total / 20;
+    v_filter text := CASE WHEN p_asked THEN ' AND m.origin = ''contact''' ELSE '' END;
     v_span text;
     v_found bigint[];
     v_ids bigint[] := '{}';
 BEGIN
-    FOREACH v_span IN ARRAY ARRAY['turn', 'window'] LOOP
-        -- The dimension is spelled out because the index is on the vector of that dimension.
-        EXECUTE format(
-            'SELECT array_agg(n.message_id) FROM (
-                SELECT e.message_id FROM embeddings e %1$s
-                WHERE e.owner_id = $1 AND e.model = $2 AND e.span = %2$L
-                ORDER BY %3$s LIMIT $4) n',
-            CASE WHEN v_whole THEN '' ELSE 'JOIN visible_messages($5) m ON m.id = e.message_id' END,
-            v_span,
-            CASE WHEN p_large THEN format('(e.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
-                                          vector_dims(p_embedding))
-                 ELSE 'e.embedding <#> $3' END)
-        INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+    FOREACH v_span IN ARRAY p_spans LOOP
+        IF v_span = 'window' AND p_seen > c_windows THEN
+            -- Among many, the windows around the nearest turns stand for the nearest windows.
+            SELECT array_agg(n.id) INTO v_found
+            FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
+            WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (v_ids[:p_depth])
+              AND n.id IS NOT NULL;
+            RETURN v_ids || v_found;
+        END IF;
+        v_found := NULL;
+        IF NOT v_indexed AND NOT v_whole AND p_seen > p_total / 4 AND p_seen > c_spare * p_depth THEN
+            -- Most are seen: looking at a few more is cheaper than asking of each whether it is.
+            EXECUTE format(
+                'SELECT array_agg(n.id) FROM (
+                    SELECT e.message_id AS id FROM (
+                        SELECT v.message_id, v.embedding <#> $3 AS distance FROM embeddings v
+                        WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %1$L
+                        ORDER BY distance LIMIT $4 * %2$s) e
+                    JOIN LATERAL visible_message($5, e.message_id) m ON true %3$s
+                    ORDER BY e.distance LIMIT $4) n', v_span, c_spare, v_filter)
+            INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+        END IF;
+        IF v_found IS NULL OR cardinality(v_found) < p_depth THEN
+            -- The dimension is spelled out because the index is on the vector of that dimension.
+            EXECUTE format(
+                'SELECT array_agg(n.message_id) FROM (
+                    SELECT e.message_id FROM embeddings e %1$s
+                    WHERE e.owner_id = $1 AND e.model = $2 AND e.span = %2$L
+                    ORDER BY %3$s LIMIT $4) n',
+                CASE WHEN v_whole THEN ''
+                     ELSE 'JOIN visible_messages($5) m ON m.id = e.message_id' || v_filter END,
+                v_span,
+                CASE WHEN v_indexed THEN format('(e.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
+                                                vector_dims(p_embedding))
+                     ELSE 'e.embedding <#> $3' END)
+            INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+        END IF;
         v_ids := v_ids || coalesce(v_found, '{}');
     END LOOP;
     RETURN v_ids;
 END $$;
 
--- The messages that share the rarest words with a question, alone or with their neighbours.
+-- The messages that share the rarest words with a question, alone or with their neighbours; p_asked:
+-- alone, and only what contacts said.
 CREATE FUNCTION lexical_candidates(
-    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer
+    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer, p_asked boolean
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 SET work_mem = '32MB'
 AS $$
 DECLARE v_ids bigint[];
 BEGIN
-    WITH matched AS MATERIALIZED (
-        SELECT f.id, p.before_id, p.after_id, f.words
-        FROM (SELECT m.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
-              FROM unnest(p_queries) WITH ORDINALITY t(query, place)
-              JOIN visible_messages(p_scope) m ON m.tsv @@ t.query
-              GROUP BY m.id) f
-        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = f.id
+    WITH found AS MATERIALIZED (
+        SELECT m.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
+        FROM unnest(p_queries) WITH ORDINALITY t(query, place)
+        JOIN visible_messages(p_scope) m ON m.tsv @@ t.query
+        WHERE NOT p_asked OR m.origin = 'contact'
+        GROUP BY m.id
+    ), own_weights AS MATERIALIZED (
+        SELECT d.words, (SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
+                         WHERE d.words & (1::bigint << (t.place - 1)::integer) <> 0) AS weight
+        FROM (SELECT DISTINCT words FROM found) d
+    ), matched AS MATERIALIZED (
+        -- A window is worth little whose messages are each worth less than all of these.
+        SELECT b.id, p.before_id, p.after_id, b.words,
+               row_number() OVER (ORDER BY b.weight DESC, b.id DESC) AS place
+        FROM (SELECT f.id, f.words, w.weight FROM found f JOIN own_weights w USING (words)
+              ORDER BY w.weight DESC, f.id DESC LIMIT 4 * p_depth) b
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id AND NOT p_asked
     ), windows AS MATERIALIZED (
         SELECT s.id, bit_or(s.words) AS words
         FROM (SELECT id, words FROM matched
@@ -252,10 +314,10 @@ BEGIN
     ), weights AS MATERIALIZED (
         SELECT d.words, (SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
                          WHERE d.words & (1::bigint << (t.place - 1)::integer) <> 0) AS weight
-        FROM (SELECT words FROM matched UNION SELECT words FROM windows) d
+        FROM (SELECT DISTINCT words FROM windows) d
     )
     SELECT array_agg(c.id) INTO v_ids FROM (
-        (SELECT m.id FROM matched m JOIN weights USING (words) ORDER BY weight DESC, m.id DESC LIMIT p_depth)
+        SELECT m.id FROM matched m WHERE m.place <= p_depth
         UNION
         (SELECT w.id FROM windows w JOIN weights USING (words) ORDER BY weight DESC, w.id DESC LIMIT p_depth)
     ) c;
@@ -265,28 +327,26 @@ END $$;
 -- Four signals over the candidates (the message and it with its neighbours, by words and by meaning),
 -- each scaled by its best, plus the best of the candidate's session: weights measured, not learned.
 CREATE FUNCTION fuse_candidates(
-    p_scope search_scope, p_ids bigint[], p_queries tsquery[], p_idf double precision[],
+    p_owner_id bigint, p_ids bigint[], p_visible bigint[], p_queries tsquery[], p_idf double precision[],
     p_embedding halfvec, p_model text, p_limit integer
 ) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
                  dense real, dense_window real)
 LANGUAGE plpgsql STABLE ROWS 20
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET jit = off
 SET work_mem = '32MB'
 AS $$
 DECLARE
     v_average double precision := coalesce(
-        (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id), 10);
+        (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
 BEGIN
     RETURN QUERY
     WITH places AS MATERIALIZED (
         SELECT c.id, p.before_id, p.after_id, coalesce(p.session_id, -c.id) AS session_id
         FROM (SELECT DISTINCT unnest(p_ids)) c(id)
-        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = c.id
+        LEFT JOIN passages p ON p.owner_id = p_owner_id AND p.message_id = c.id
     ), texts AS MATERIALIZED (
         SELECT m.id, m.chat_id, m.sent_at, m.tsv
-        FROM (SELECT pl.id FROM places pl UNION SELECT pl.before_id FROM places pl
-              UNION SELECT pl.after_id FROM places pl) x
-        JOIN visible_messages(p_scope) m ON m.id = x.id
+        FROM unnest(p_visible) x(id) JOIN messages m ON m.owner_id = p_owner_id AND m.id = x.id
     ), pieces AS MATERIALIZED (
         SELECT x.id, x.chat_id, x.sent_at, length(x.tsv) AS size, coalesce(k.words, 0) AS words
         FROM texts x
@@ -311,7 +371,7 @@ BEGIN
         SELECT e.message_id, max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'turn') AS turn,
                max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'window') AS around
         FROM embeddings e
-        WHERE e.owner_id = p_scope.owner_id AND e.model = p_model AND e.span IN ('turn', 'window')
+        WHERE e.owner_id = p_owner_id AND e.model = p_model AND e.span IN ('turn', 'window')
           AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids)
         GROUP BY e.message_id
     ), signals AS MATERIALIZED (
@@ -345,32 +405,33 @@ END $$;
 -- How many rows are ranked one by one before indexes must choose the candidates.
 CREATE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 20000 $$;
 
-CREATE FUNCTION rank_messages(
-    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_limit integer,
-    p_depth integer, p_exact boolean
-) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
-                 dense real, dense_window real)
-LANGUAGE plpgsql STABLE ROWS 20
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+-- What may be worth ranking: the messages that words or meaning point at, and the question's words.
+CREATE FUNCTION find_candidates(
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_spans text[],
+    p_depth integer, p_asked boolean, p_exact boolean,
+    OUT ids bigint[], OUT queries tsquery[], OUT idf double precision[]
+) LANGUAGE plpgsql STABLE
+SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 DECLARE
     -- Words are taken rarest first until the messages that hold them are this many.
-    c_budget constant bigint := 4000;
+    c_budget constant bigint := 2000;
     v_total bigint;
     v_seen bigint;
-    v_queries tsquery[];
-    v_idf double precision[];
     v_some integer;
-    v_ids bigint[] := '{}';
 BEGIN
     SELECT s.messages INTO v_total FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
-    v_seen := coalesce(v_total, 0);
-    IF v_seen > exact_search_limit() THEN
+    v_total := coalesce(v_total, 0);
+    v_seen := v_total;
+    IF NOT p_scope.everything THEN
         SELECT count(*) INTO v_seen FROM (
-            SELECT FROM visible_messages(p_scope) LIMIT exact_search_limit() + 1) s;
-        IF v_seen > exact_search_limit() THEN
-            p_depth := 2 * p_depth;  -- Among more rows, more come close.
-        END IF;
+            SELECT FROM messages m
+            WHERE m.owner_id = p_scope.owner_id AND m.audience_id = ANY (p_scope.audiences)
+              AND m.sent_at < p_scope.until
+            LIMIT exact_search_limit() + 1) s;
+    END IF;
+    IF v_seen > exact_search_limit() THEN
+        p_depth := 2 * p_depth;  -- Among more rows, more come close.
     END IF;
     WITH terms AS (
         SELECT t.*, sum(t.messages) OVER (ORDER BY t.messages, t.lexeme) AS so_far,
@@ -380,21 +441,41 @@ BEGIN
     SELECT array_agg(t.query ORDER BY t.place), array_agg(t.idf ORDER BY t.place),
            count(*) FILTER (WHERE t.so_far <= c_budget OR v_seen BETWEEN 1 AND c_budget
                             OR t.place = 1 AND t.messages <= 5 * c_budget)
-    INTO v_queries, v_idf, v_some FROM terms t;
-    v_queries := coalesce(v_queries, '{}');
-    v_idf := coalesce(v_idf, '{}');
+    INTO queries, idf, v_some FROM terms t;
+    queries := coalesce(queries, '{}');
+    idf := coalesce(idf, '{}');
+    ids := '{}';
     IF p_exact THEN
-        SELECT array_agg(m.id) INTO v_ids FROM visible_messages(p_scope) m;
-    ELSE
-        IF v_some > 0 THEN
-            v_ids := lexical_candidates(p_scope, v_queries[:v_some], v_idf[:v_some], p_depth);
-        END IF;
-        IF p_embedding IS NOT NULL THEN
-            v_ids := v_ids || dense_candidates(p_scope, p_embedding, p_model, p_depth,
-                                               v_seen > exact_search_limit());
-        END IF;
+        SELECT array_agg(m.id) INTO ids FROM visible_messages(p_scope) m;
+        RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM fuse_candidates(p_scope, v_ids, v_queries, v_idf, p_embedding, p_model, p_limit);
+    IF v_some > 0 THEN
+        ids := lexical_candidates(p_scope, queries[:v_some], idf[:v_some], p_depth, p_asked);
+    END IF;
+    IF p_embedding IS NOT NULL THEN
+        ids := ids || dense_candidates(p_scope, p_embedding, p_model, p_spans, p_depth, v_seen, v_total, p_asked);
+    END IF;
+END $$;
+
+CREATE FUNCTION rank_messages(
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_limit integer,
+    p_depth integer, p_exact boolean
+) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE ROWS 20
+SET search_path = locum, public, pg_temp SET jit = off
+AS $$
+DECLARE
+    c record;
+    v_around bigint[];
+BEGIN
+    c := find_candidates(p_scope, p_query, p_embedding, p_model, '{turn,window}', p_depth, false, p_exact);
+    SELECT array_agg(n.id) INTO v_around
+    FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
+    WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (c.ids) AND n.id IS NOT NULL;
+    RETURN QUERY SELECT * FROM fuse_candidates(
+        p_scope.owner_id, c.ids, visible_ids(p_scope, c.ids || v_around), c.queries, c.idf,
+        p_embedding, p_model, p_limit);
 END $$;
 
 -- ─── Facts ──────────────────────────────────────────────────────────────────────────────────
@@ -406,7 +487,7 @@ CREATE FUNCTION rank_facts(
     p_as_of timestamptz
 ) RETURNS TABLE (id bigint, score real, lexical real, dense real)
 LANGUAGE plpgsql STABLE ROWS 10
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 BEGIN
     RETURN QUERY
@@ -458,7 +539,8 @@ CREATE FUNCTION search_memory(
 ) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
                  dense real, dense_window real)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
-SET search_path = locum, public, pg_temp SET jit = off
+-- The candidates are few and found by their keys: planning anew would cost more than it saves.
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE v_scope search_scope;
 BEGIN
@@ -481,7 +563,7 @@ CREATE FUNCTION search_memory_exactly(
 ) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
                  dense real, dense_window real)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
-SET search_path = locum, public, pg_temp SET jit = off
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 BEGIN
     RETURN QUERY SELECT * FROM rank_messages(
@@ -526,21 +608,43 @@ CREATE FUNCTION past_replies(
     p_model text, p_until timestamptz, p_limit integer
 ) RETURNS TABLE (asked_id bigint, reply_ids bigint[], reply text, asked text, score real)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
-DECLARE v_scope search_scope;
+#variable_conflict use_column
+DECLARE
+    v_scope search_scope;
+    v_average double precision;
+    v_asked bigint[];
+    v_likeness real[];
+    v_near record;
 BEGIN
     v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
+    -- A question is like another as a turn: what stands around it counts for nothing here.
+    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 200, true, false);
+    v_average := coalesce((SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
+    WITH asked AS MATERIALIZED (
+        SELECT m.id, -(e.embedding <#> p_embedding) AS sense,
+               (SELECT sum(t.idf) FROM unnest(v_near.queries, v_near.idf) t(query, idf) WHERE m.tsv @@ t.query)
+               * 1.9 / (1 + 0.9 * (0.6 + 0.4 * length(m.tsv) / v_average)) AS words
+        FROM unnest(visible_ids(v_scope, v_near.ids)) x(id)
+        JOIN messages m ON m.owner_id = p_owner_id AND m.id = x.id
+        LEFT JOIN embeddings e ON e.owner_id = p_owner_id AND e.model = p_model AND e.span = 'turn'
+                                  AND e.message_id = m.id
+        WHERE m.origin = 'contact' AND m.text <> ''
+    ), liked AS (
+        SELECT a.id, (greatest(coalesce(a.sense, 0), 0)
+                      + 0.5 * coalesce(a.words / nullif(max(a.words) OVER (), 0), 0))::real AS likeness
+        FROM asked a ORDER BY likeness DESC, a.id DESC
+    )
+    SELECT array_agg(l.id ORDER BY l.likeness DESC, l.id DESC),
+           array_agg(l.likeness ORDER BY l.likeness DESC, l.id DESC)
+    INTO v_asked, v_likeness FROM liked l WHERE l.likeness > 0;
+    -- Read in order of likeness, and no further than until enough are found.
     RETURN QUERY
-    WITH near AS MATERIALIZED (
-        -- A question is like another as a turn: what stands around it counts for nothing here.
-        SELECT r.id, (coalesce(r.dense, 0) + 0.5 * coalesce(r.lexical / nullif(max(r.lexical) OVER (), 0), 0))
-                     ::real AS likeness
-        FROM rank_messages(v_scope, p_query, p_embedding, p_model, 600, 400, false) r
-    ), answered AS (
-        SELECT a.id, a.text, n.likeness, reply.ids, reply.words
-        FROM near n
-        JOIN visible_messages(v_scope) a ON a.id = n.id
+    WITH found AS MATERIALIZED (
+        SELECT a.id, reply.ids, reply.words, a.text, n.likeness, n.place
+        FROM unnest(v_asked, v_likeness) WITH ORDINALITY n(id, likeness, place)
+        JOIN messages a ON a.owner_id = p_owner_id AND a.id = n.id
         JOIN chats c ON c.owner_id = p_owner_id AND c.id = a.chat_id
         CROSS JOIN LATERAL (
             SELECT array_agg(b.id ORDER BY b.sent_at, b.id) AS ids,
@@ -557,7 +661,9 @@ BEGIN
                            row_number() OVER following AS place
                     FROM messages m
                     WHERE m.owner_id = p_owner_id AND m.chat_id = a.chat_id
-                      AND (m.sent_at, m.id) > (a.sent_at, a.id) AND m.sent_at < a.sent_at + interval '1 day'
+                      -- The first says nothing new, but tells the planner that both ends are near.
+                      AND m.sent_at >= a.sent_at AND m.sent_at < a.sent_at + interval '1 day'
+                      AND (m.sent_at, m.id) > (a.sent_at, a.id)
                       AND m.thread_id IS NOT DISTINCT FROM a.thread_id AND m.deleted_at IS NULL
                     WINDOW following AS (ORDER BY m.sent_at, m.id)
                     ORDER BY m.sent_at, m.id LIMIT 5
@@ -565,15 +671,15 @@ BEGIN
             ) b
             WHERE b.unbroken
         ) reply
-        WHERE a.origin = 'contact' AND a.text <> '' AND reply.ids IS NOT NULL
+        WHERE reply.ids IS NOT NULL
           -- In a room of many, what comes late answers somebody else.
           AND reply.began - a.sent_at <= CASE WHEN c.kind = 'direct' THEN interval '12 hours'
                                               ELSE interval '10 minutes' END
-          AND cardinality(reply.ids) = (SELECT count(*) FROM visible_messages(v_scope) v
-                                        WHERE v.id = ANY (reply.ids))
+        ORDER BY n.place LIMIT 2 * p_limit
     )
-    SELECT b.id, b.ids, b.words, b.text, b.likeness FROM answered b
-    ORDER BY b.likeness DESC, b.id DESC LIMIT p_limit;
+    SELECT f.id, f.ids, f.words, f.text, f.likeness FROM found f
+    WHERE f.ids <@ (SELECT visible_ids(v_scope, array_agg(r.id)) FROM found o, unnest(o.ids) r(id))
+    ORDER BY f.place LIMIT p_limit;
 END $$;
 
 -- The words of given messages, for evidence: those that the reader may see, in time order.
@@ -600,8 +706,9 @@ DO $$
 DECLARE f regprocedure;
 BEGIN
     FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
-        'search_scope_of', 'visible_messages', 'search_terms', 'dense_candidates', 'lexical_candidates',
-        'fuse_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
+        'search_scope_of', 'visible_messages', 'visible_message', 'visible_ids',
+        'search_terms', 'dense_candidates', 'lexical_candidates',
+        'fuse_candidates', 'find_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
         'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages')
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO locum_search', f);
