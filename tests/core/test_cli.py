@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What the command line tells when it fails, and on machines that lack one extra or another."""
-=======
 """The command line when something fails, and on machines that lack one extra or another."""
->>>>>>> main
 
 import asyncio
 import subprocess
