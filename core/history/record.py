@@ -96,19 +96,6 @@ class Reader(Protocol):
     def entries(self) -> Iterator[Entry]: ...
 
 
-def clean(text: str) -> str:
-    """The text as Postgres can store it: no NUL, no half of a surrogate pair."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def unusable(message: HistoryMessage) -> str | None:
     """Why this message cannot be stored, if it cannot."""
     ids = (message.id, message.chat.id, message.sender.id, message.thread or "", message.reply_to or "")

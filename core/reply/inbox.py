@@ -8,6 +8,7 @@ from typing import cast
 from core.events import EVENTS, Event
 from core.ids import AccountId, OwnerId
 from core.storage.database import Connection
+from core.storage.plain_text import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def storable(event: Event) -> Event:
 
 def _storable(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, StrEnum):
-        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+        return clean(value)
     if isinstance(value, dict):
         return {key: _storable(item) for key, item in cast("dict[str, object]", value).items()}
     if isinstance(value, list | tuple):
