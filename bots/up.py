@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -37,6 +38,8 @@ out = Console(stderr=True)
 
 async def run(locum: Locum, only: Part | None) -> None:
     """Run until the process is told to stop."""
+    # NiceGUI looks through all living objects for its server, and so touches torch's deprecated names.
+    warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     _stop_on_signals()
     async with asyncio.TaskGroup() as tasks, _models(locum, wanted=only != "console") as models:
         path = ReplyPath(

@@ -4,6 +4,7 @@ A few SQL functions are the only road from stored text to a prompt or a draft; e
 and the reader, and the reader here is always the chat itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,9 @@ from core.vocabulary import Origin
 
 RECENT = 12
 """Lines of the chat itself that come along."""
+
+LOOKED_THROUGH = 150
+"""Lines of the chat in which the owner's own way of putting things off is looked for."""
 
 FOUND = 8
 FACTS = 6
@@ -69,28 +73,34 @@ async def recall(
     owner_id = situation.account.owner_id
     reader = Reader.chat(situation.chat_id)
     found, facts = await _found(connection, situation, reader, vector, model)
+    said = await recent_turns(
+        connection,
+        owner_id=owner_id,
+        chat_id=situation.chat_id,
+        thread_id=situation.thread_id,
+        until=situation.since,
+        limit=LOOKED_THROUGH,
+    )
     return Recalled(
-        recent=tuple(
-            await recent_turns(
-                connection,
-                owner_id=owner_id,
-                chat_id=situation.chat_id,
-                thread_id=situation.thread_id,
-                until=situation.since,
-                limit=RECENT,
-            )
-        ),
+        recent=tuple(said[-RECENT:]),
         memories=found,
         facts=facts,
         answered=await _answered(connection, situation, reader, vector, model),
-        deferrals=await _deferrals(connection, situation, reader, model),
+        deferrals=_putting_off(said) or await _deferrals(connection, situation, reader, model),
         profile=await read_profile(
-            connection, owner_id=owner_id, reader=reader, contact_id=situation.contact_id
+            connection, owner_id=owner_id, reader=reader, contact_id=situation.contact_id, as_of=situation.now
         )
         if situation.contact_id is not None
         else None,
-        biography=await read_profile(connection, owner_id=owner_id, reader=reader, contact_id=None),
+        biography=await read_profile(
+            connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now
+        ),
     )
+
+
+def _putting_off(said: Sequence[Spoken]) -> tuple[Spoken, ...]:
+    """The owner's own deferrals among these lines, newest first."""
+    return tuple(line for line in reversed(said) if line.origin == Origin.TYPED and is_deferral(line.text))
 
 
 async def _found(
@@ -164,7 +174,7 @@ async def _answered(
 async def _deferrals(
     connection: Connection, situation: Situation, reader: Reader, model: str
 ) -> tuple[Spoken, ...]:
-    """How the owner puts things off before these people, newest first."""
+    """How the owner puts things off before these people, for a chat that has none yet; newest first."""
     owner_id = situation.account.owner_id
     hits = await search_memory(
         connection,
@@ -178,4 +188,4 @@ async def _deferrals(
         drafting=True,
     )
     said = await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in hits])
-    return tuple(line for line in reversed(said) if line.origin == Origin.TYPED and is_deferral(line.text))
+    return _putting_off(said)
