@@ -232,7 +232,7 @@ async def test_an_event_that_cannot_be_read_is_set_aside_and_its_lane_goes_on(wo
 async def test_text_that_postgres_cannot_keep_does_not_stop_the_inbox(world: World) -> None:
     world.bot.say("ines", Person(id="ines", name="I\udc80nes"), "are\x00 you coming \\u0000 tonight? \ud83d")
     await world.pump(seconds=5)
-    assert world.card.incoming[0].text == "are you coming \\u0000 tonight? ?"
+    assert world.card.incoming[0].text == "are you coming \\u0000 tonight? \ufffd"
 
 
 async def test_a_send_waits_for_news_of_its_chat_that_nobody_read_yet(world: World) -> None:
