@@ -20,7 +20,7 @@ from core.events import (
     Reaction,
     SuggestAsked,
 )
-from core.ids import ChatId, MessageId, SourceId, ThreadId
+from core.ids import ChatId, MessageId, ThreadId
 from core.memory.messages import (
     NewMessage,
     delete_messages,
@@ -32,7 +32,6 @@ from core.memory.people import (
     Chat,
     ensure_chat,
     ensure_contact_account,
-    ensure_source,
     ensure_thread,
     note_sender,
     realm,
@@ -41,10 +40,10 @@ from core.policy import take_over
 from core.reply.learn import label_overtaken, resembled_draft, write_label
 from core.reply.outbox import Echo, attach_message, mark_sent, our_echo, settle
 from core.reply.press import press
-from core.reply.situation import Account
+from core.reply.situation import Account, source_of
 from core.reply.turns import end_turns, open_turn, owner_spoke_after, resettle_turns_of
 from core.storage.database import Connection
-from core.vocabulary import Origin, OutboxState, SourceKind, TurnState
+from core.vocabulary import Origin, OutboxState, TurnState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ async def _message(
             automatic=event.automatic,
             mentions_owner=event.mentions_owner,
             audience_id=chat.audience_id,
-            source_id=await _source(connection, account),
+            source_id=await source_of(connection, account),
             attachments=event.attachments,
         ),
     )
@@ -195,18 +194,6 @@ async def _thread(connection: Connection, account: Account, chat: Chat, ref: Cha
     if ref.thread is None:
         return None
     return await ensure_thread(connection, account.owner_id, chat, ref.thread)
-
-
-async def _source(connection: Connection, account: Account) -> SourceId:
-    kind = SourceKind.CONSOLE if account.platform == "console" else SourceKind.API
-    return await ensure_source(
-        connection,
-        account.owner_id,
-        kind,
-        account.platform,
-        account.name,
-        may_profile=account.platform != "discord",
-    )
 
 
 async def _echo(connection: Connection, account: Account, chat_id: ChatId, event: MessageNew) -> Echo | None:

@@ -19,7 +19,6 @@ from core.clock import Clock
 from core.events import ChatRef
 from core.ids import MessageId, TurnId
 from core.memory.messages import NewMessage, store_message
-from core.memory.people import ensure_source
 from core.reply.cards import (
     card_key,
     cards_to_show,
@@ -45,9 +44,9 @@ from core.reply.outbox import (
 )
 from core.reply.path import ReplyPath
 from core.reply.patience import Patience
-from core.reply.situation import Account
+from core.reply.situation import Account, source_of
 from core.storage.database import Connection, Database
-from core.vocabulary import OutboxState, SourceKind
+from core.vocabulary import OutboxState
 
 log = structlog.get_logger()
 
@@ -195,7 +194,6 @@ class BotHost:
         row = await cursor.fetchone()
         if row is None:
             raise LookupError(f"chat {send.chat_id} is gone")
-        kind = SourceKind.CONSOLE if self.account.platform == "console" else SourceKind.API
         message_id, _ = await store_message(
             connection,
             owner_id,
@@ -212,9 +210,7 @@ class BotHost:
                 automatic=False,
                 mentions_owner=False,
                 audience_id=row[0],
-                source_id=await ensure_source(
-                    connection, owner_id, kind, self.account.platform, self.account.name
-                ),
+                source_id=await source_of(connection, self.account),
             ),
         )
         return message_id

@@ -5,12 +5,13 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from core.ids import AccountId, ChatId, ContactId, OwnerId, ThreadId
+from core.ids import AccountId, ChatId, ContactId, OwnerId, SourceId, ThreadId
 from core.memory.messages import StoredMessage, read_span
+from core.memory.people import ensure_source
 from core.policy import Policy, read_policy
 from core.reply.turns import Turn
 from core.storage.database import Connection
-from core.vocabulary import ChatKind
+from core.vocabulary import ChatKind, SourceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,3 +174,21 @@ async def waiting_lines(
             {"owner": owner_id, "chat": chat_id, "until": until},
         )
         return tuple(await cursor.fetchall())
+
+
+async def source_of(connection: Connection, account: Account) -> SourceId:
+    """The source of what an account's bot delivers, with the consents that it starts with.
+
+    The console's chats are simulated: what the owner says there in somebody else's name is no memory
+    of that person, and teaches nothing.
+    """
+    simulated = account.platform == "console"
+    return await ensure_source(
+        connection,
+        account.owner_id,
+        SourceKind.CONSOLE if simulated else SourceKind.API,
+        account.platform,
+        account.name,
+        may_draft=not simulated,
+        may_profile=not simulated and account.platform != "discord",
+    )

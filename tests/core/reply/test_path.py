@@ -1,5 +1,6 @@
 """The reply path end to end, with the owner's own past replies and no model."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from core.errors import BadInput
@@ -7,6 +8,7 @@ from core.events import DraftVerb, Person
 from core.ids import OwnerId
 from core.models.faces import Sample
 from core.policy import pause, set_kill_switch, set_mode
+from core.reply.situation import source_of
 from core.storage.database import Database
 from core.vocabulary import ChatKind, Mode
 from tests.core.reply.world import World
@@ -270,3 +272,15 @@ async def test_a_prompt_that_outgrows_the_model_costs_its_drafts_alone(
     world.bot.say("ines", "ines", LUNCH[0])
     await world.pump(seconds=5)
     assert next(draft.origin for draft in world.card.drafts) == "past_reply"
+
+
+async def test_what_is_played_in_the_console_is_no_memory_of_the_person(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner)
+    account = replace(world.host.account, platform="console")
+    async with database.owner(owner) as connection:
+        await source_of(connection, account)
+    assert await world.rows("SELECT may_draft, may_profile, may_train FROM sources") == [
+        (False, False, False)
+    ]

@@ -7,7 +7,7 @@ from typing import Self
 from core.bot import Card
 from core.ids import OwnerId
 from core.memory.index import index_messages
-from core.memory.people import ensure_account
+from core.memory.people import ensure_account, ensure_source
 from core.models.faces import Generator
 from core.reply.apply import Timing
 from core.reply.host import BotHost
@@ -16,6 +16,7 @@ from core.reply.path import ReplyPath
 from core.reply.situation import read_account
 from core.reply.worker import unfinished_lanes
 from core.storage.database import Database
+from core.vocabulary import SourceKind
 from tests.loopback import LoopbackBot
 from tests.standins import HashEmbedder
 
@@ -63,6 +64,9 @@ class World:
         async with database.owner(owner) as connection:
             account_id = await ensure_account(connection, owner, platform, "mara", "mara")
             account = await read_account(connection, owner, account_id)
+            if platform == "console":
+                # Simulated talk is no memory to draw on; here it stands for a platform where auto is allowed.
+                await ensure_source(connection, owner, SourceKind.CONSOLE, platform, "mara")
         path = ReplyPath(
             database=database,
             embedder=HashEmbedder(),
