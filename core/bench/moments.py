@@ -229,7 +229,8 @@ async def _draft(
         timing=timing(settings),
         worker="bench",
     )
-    slate = await path.draft(asked, decide(asked), Journal())
+    nothing = Slate(decision=Decision.SILENT, why="", shown=(), left_out=())
+    slate = await path.draft(asked, decide(asked), Journal()) if moment.reply is not None else nothing
     would_speak = decide(idle).decision is not Decision.SILENT
     return Outcome(moment=moment, incoming=idle.text, slate=slate, would_speak=would_speak)
 
