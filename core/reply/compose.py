@@ -11,15 +11,19 @@ from core.ids import AdapterId, MessageId
 from core.memory.profiles import Style
 from core.models.faces import Generator, Sample, Sampling
 from core.reply.past import weigh
-from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prompt_turns
+from core.reply.prompt import Line, PromptContext, clip, prompt_turns
 from core.reply.putting_off import put_off
 from core.reply.recall import Recalled
 from core.reply.situation import Situation
 from core.reply.wording import checkable_details, intent_of, is_alike, is_question, risks_of
 from core.vocabulary import DraftOrigin, Intent, Risk
 
-MODEL_SAMPLES = 4
-MOST_TOKENS = 60
+MODEL_SAMPLES = 3
+MOST_TOKENS = 48
+MEMORIES = 3
+MEMORY_CHARACTERS = 160
+CHAT_CHARACTERS = 1500
+"""Two cores read some hundred tokens a second: what the prompt holds is what the owner waits for."""
 
 MODEL_CONFIDENCE = {"base": 0.45, "adapter": 0.55}
 LEAST_SURE = -1.5
@@ -68,7 +72,10 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         Line(speaker=message.sender_name, by_owner=False, text=message.words)
         for message in situation.incoming
     ]
-    memories = [f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:200]}" for m in recalled.memories[:4]]
+    memories = [
+        f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}"
+        for m in recalled.memories[:MEMORIES]
+    ]
     lines = [
         line.statement
         for profile in (recalled.biography, recalled.profile)
@@ -86,7 +93,7 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         time_zone=situation.account.time_zone,
         style=describe_style(recalled.profile.style) if recalled.profile is not None else "",
         memories=tuple(known + memories),
-        lines=clip([*earlier, *incoming], PROMPT_CHARACTERS),
+        lines=clip([*earlier, *incoming], CHAT_CHARACTERS),
     )
 
 
@@ -144,7 +151,7 @@ async def model_candidates(
         sampling=Sampling(max_tokens=MOST_TOKENS, stop=("\n\n",)),
         adapter=adapter.name if adapter else None,
     )
-    evidence = tuple(memory.id for memory in recalled.memories[:4])
+    evidence = tuple(memory.id for memory in recalled.memories[:MEMORIES])
     return tuple(
         Candidate(
             text=sample.text.strip(),
