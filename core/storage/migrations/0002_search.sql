@@ -627,7 +627,7 @@ DECLARE
 BEGIN
     v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
     -- A question is like another as a turn: what stands around it counts for nothing here.
-    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 200, true, false);
+    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 120, true, false);
     v_average := coalesce((SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
     WITH asked AS MATERIALIZED (
         SELECT m.id, -(e.embedding <#> p_embedding) AS sense,
