@@ -230,7 +230,14 @@ DECLARE
     c_windows constant integer := 4000;
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
                        AND p_scope.since = '-infinity' AND p_scope.until = 'infinity' AND NOT p_asked;
-    v_indexed boolean := p_total > exact_search_limit() AND p_seen > p_total / 20;
+    -- p_seen is counted no further than the limit.
+    v_indexed boolean := p_total > exact_search_limit()
+                         AND p_seen > least(p_total / 20, exact_search_limit());
+    -- The dimension is spelled out because the index is on the vector of that dimension.
+    v_distance text := CASE WHEN v_indexed THEN format('(v.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
+                                                       vector_dims(p_embedding))
+                            ELSE 'v.embedding <#> $3' END;
+    v_spare integer;
     v_filter text := CASE WHEN p_asked THEN ' AND m.origin = ''contact''' ELSE '' END;
     v_span text;
     v_found bigint[];
@@ -246,31 +253,31 @@ BEGIN
             RETURN v_ids || v_found;
         END IF;
         v_found := NULL;
-        IF NOT v_indexed AND NOT v_whole AND p_seen > p_total / 4 AND p_seen > c_spare * p_depth THEN
+        IF NOT v_whole AND (v_indexed OR p_seen > p_total / 4 AND p_seen > c_spare * p_depth) THEN
             -- Most are seen: looking at a few more is cheaper than asking of each whether it is.
-            EXECUTE format(
-                'SELECT array_agg(n.id) FROM (
-                    SELECT e.message_id AS id FROM (
-                        SELECT v.message_id, v.embedding <#> $3 AS distance FROM embeddings v
-                        WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %1$L
-                        ORDER BY distance LIMIT $4 * %2$s) e
-                    JOIN LATERAL visible_message($5, e.message_id) m ON true %3$s
-                    ORDER BY e.distance LIMIT $4) n', v_span, c_spare, v_filter)
-            INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+            FOREACH v_spare IN ARRAY ARRAY[c_spare, 5 * c_spare] LOOP
+                EXECUTE format(
+                    'SELECT array_agg(n.id) FROM (
+                        SELECT e.message_id AS id FROM (
+                            SELECT v.message_id, %4$s AS distance FROM embeddings v
+                            WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %1$L
+                            ORDER BY distance LIMIT $4 * %2$s) e
+                        JOIN LATERAL visible_message($5, e.message_id) m ON true %3$s
+                        ORDER BY e.distance LIMIT $4) n', v_span, v_spare, v_filter, v_distance)
+                INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
+                v_found := coalesce(v_found, '{}');
+                EXIT WHEN cardinality(v_found) >= p_depth / 2;
+            END LOOP;
         END IF;
-        IF v_found IS NULL OR cardinality(v_found) < p_depth THEN
-            -- The dimension is spelled out because the index is on the vector of that dimension.
+        IF v_found IS NULL OR NOT v_indexed AND cardinality(v_found) < p_depth THEN
             EXECUTE format(
                 'SELECT array_agg(n.message_id) FROM (
-                    SELECT e.message_id FROM embeddings e %1$s
-                    WHERE e.owner_id = $1 AND e.model = $2 AND e.span = %2$L
+                    SELECT v.message_id FROM embeddings v %1$s
+                    WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %2$L
                     ORDER BY %3$s LIMIT $4) n',
                 CASE WHEN v_whole THEN ''
-                     ELSE 'JOIN visible_messages($5) m ON m.id = e.message_id' || v_filter END,
-                v_span,
-                CASE WHEN v_indexed THEN format('(e.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
-                                                vector_dims(p_embedding))
-                     ELSE 'e.embedding <#> $3' END)
+                     ELSE 'JOIN visible_messages($5) m ON m.id = v.message_id' || v_filter END,
+                v_span, v_distance)
             INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
         END IF;
         v_ids := v_ids || coalesce(v_found, '{}');
@@ -620,7 +627,7 @@ DECLARE
 BEGIN
     v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
     -- A question is like another as a turn: what stands around it counts for nothing here.
-    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 200, true, false);
+    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 120, true, false);
     v_average := coalesce((SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
     WITH asked AS MATERIALIZED (
         SELECT m.id, -(e.embedding <#> p_embedding) AS sense,
@@ -638,7 +645,7 @@ BEGIN
     )
     SELECT array_agg(l.id ORDER BY l.likeness DESC, l.id DESC),
            array_agg(l.likeness ORDER BY l.likeness DESC, l.id DESC)
-    INTO v_asked, v_likeness FROM liked l WHERE l.likeness > 0;
+    INTO v_asked, v_likeness FROM liked l;
     -- Read in order of likeness, and no further than until enough are found.
     RETURN QUERY
     WITH found AS MATERIALIZED (
