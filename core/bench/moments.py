@@ -149,13 +149,13 @@ async def _index(database: Database, owner_id: OwnerId, embedder: Embedder, minu
 async def _draw(database: Database, owner_id: OwnerId, owner: str, count: int, seed: int) -> list[Moment]:
     async with database.owner(owner_id) as connection:
         tail = await _tail(connection, owner_id)
-    answered, silent = _moments_in(tail, owner)
-    if not answered:
-        raise BadInput(f"Nobody addresses {owner} by name in the last part of this history.")
+    named, unnamed, silent = _moments_in(tail, owner)
+    if not named and not unnamed:
+        raise BadInput(f"{owner} answers nobody in the last part of this history.")
     draw = random.Random(seed)  # noqa: S311 -- a sample, not a secret
-    draw.shuffle(answered)
-    draw.shuffle(silent)
-    return [*answered[:count], *silent[:count]]
+    for moments_of_a_kind in (named, unnamed, silent):
+        draw.shuffle(moments_of_a_kind)
+    return [*[*named, *unnamed][:count], *silent[:count]]
 
 
 async def _tail(connection: Connection, owner_id: OwnerId) -> list[StoredMessage]:
@@ -173,9 +173,10 @@ async def _tail(connection: Connection, owner_id: OwnerId) -> list[StoredMessage
         return await cursor.fetchall()
 
 
-def _moments_in(tail: list[StoredMessage], owner: str) -> tuple[list[Moment], list[Moment]]:
-    """Bursts that name the owner and were answered next; bursts that don't, and were not."""
-    answered: list[Moment] = []
+def _moments_in(tail: list[StoredMessage], owner: str) -> tuple[list[Moment], list[Moment], list[Moment]]:
+    """Bursts that the owner answered next, naming the owner or not; bursts that did neither."""
+    named: list[Moment] = []
+    unnamed: list[Moment] = []
     silent: list[Moment] = []
     burst: list[StoredMessage] = []
     for message, following in zip(tail, [*tail[1:], None], strict=True):
@@ -185,12 +186,12 @@ def _moments_in(tail: list[StoredMessage], owner: str) -> tuple[list[Moment], li
         if message.by_owner or following is None or following.sender_id == message.sender_id:
             continue
         soon = following.chat_id == message.chat_id and following.sent_at - message.sent_at < SOON
-        named = owner.lower() in " ".join(said.text for said in burst).lower()
-        if named and following.by_owner and soon:
-            answered.append(_moment(burst, following.sent_at, following.text))
-        elif not named and not (following.by_owner and soon):
+        is_named = owner.lower() in " ".join(said.text for said in burst).lower()
+        if following.by_owner and soon:
+            (named if is_named else unnamed).append(_moment(burst, following.sent_at, following.text))
+        elif not is_named:
             silent.append(_moment(burst, message.sent_at + timedelta(seconds=5), None))
-    return answered, silent
+    return named, unnamed, silent
 
 
 def _moment(burst: list[StoredMessage], at: datetime, reply: str | None) -> Moment:
