@@ -255,7 +255,10 @@ async def _drop_drafts(
 async def _empty_inbox(
     connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
 ) -> None:
-    """The events that carried them keep their key, so that a second delivery is still known, and nothing else."""
+    """The events that carried them keep their key, so that a second delivery is still known, and nothing else.
+
+    Deletions carry no words, and may name other messages too: they stay, and are applied.
+    """
     cursor = await connection.execute(
         """
         UPDATE inbox_events i
@@ -266,8 +269,7 @@ async def _empty_inbox(
         WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
           AND i.owner_id = m.owner_id AND i.account_id = c.account_id
           AND i.event -> 'chat' ->> 'chat' = c.platform_chat_id
-          AND (i.event ->> 'message_id' = m.platform_message_id
-               OR i.event -> 'message_ids' ? m.platform_message_id)""",
+          AND i.event ->> 'message_id' = m.platform_message_id""",
         {"owner": owner_id, "messages": messages},
     )
     gone.inbox_events = cursor.rowcount
