@@ -26,6 +26,9 @@ SYSTEM_USER = "locum-postgres"
 """Whom Postgres runs as when Locum is root, as Postgres itself refuses to be."""
 
 SOCKET = ".s.PGSQL.5432"
+STARTS = 3
+"""Tries at starting, a second apart."""
+
 MAJOR = "18"
 SECONDS_TO_START = 600
 """Recovery after a crash replays at most max_wal_size; slow disks take minutes."""
@@ -171,13 +174,18 @@ def _launch(folder: Path, uid: int, settings: str) -> None:
     os.chown(folder / "locum.conf", uid, -1)
     log = folder / "server.log"
     wait = ("-w", "-t", str(SECONDS_TO_START))
-    try:
-        _run("pg_ctl", "-D", str(folder), *wait, "-l", str(log), "start", uid=uid)
-    except StorageError as error:
-        last = (
-            log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1] if log.exists() else ""
-        )
-        raise StorageError(f"The embedded Postgres did not start: {last or error}. See {log}.") from error
+    for left in reversed(range(STARTS)):
+        try:
+            _run("pg_ctl", "-D", str(folder), *wait, "-l", str(log), "start", uid=uid)
+        except StorageError as error:
+            if not left:
+                said = log.read_text(encoding="utf-8", errors="replace").strip() if log.exists() else ""
+                last = said.split("\n")[-1] or error
+                raise StorageError(f"The embedded Postgres did not start: {last}. See {log}.") from error
+            # What a killed server leaves behind may take the system a moment to clear away.
+            time.sleep(1)
+        else:
+            return
 
 
 def _clear_after_crash(folder: Path) -> None:

@@ -14,11 +14,11 @@ from psycopg.conninfo import make_conninfo
 from core.events import Author
 from core.ids import OwnerId
 from core.memory.index import index_messages
-from core.memory.people import ensure_account
+from core.memory.people import ensure_account, ensure_source
 from core.owners import ensure_owner
 from core.policy import set_mode
 from core.storage.database import Database
-from core.vocabulary import Mode
+from core.vocabulary import Mode, SourceKind
 from tests.core.reply.world import World
 from tests.faults.claims import rest
 from tests.faults.life import Stage
@@ -59,6 +59,8 @@ async def _cast(conninfo: str, world: DurablePlatform) -> Stage:
         owner = await ensure_owner(database, "mara", display_name="Mara")
         async with database.owner(owner) as connection:
             account = await ensure_account(connection, owner, PLATFORM, ACCOUNT, ACCOUNT)
+            # Simulated talk is no memory to draw on; here it stands for a platform where auto is allowed.
+            await ensure_source(connection, owner, SourceKind.CONSOLE, PLATFORM, ACCOUNT)
     return Stage(conninfo=conninfo, owner=owner, account=account, world=world)
 
 
