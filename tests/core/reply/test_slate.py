@@ -7,7 +7,14 @@ import pytest
 from core.errors import ModelUnavailable
 from core.memory.profiles import Profile
 from core.models.faces import Sample
-from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
+from core.reply.compose import (
+    MODEL_SAMPLES,
+    ActiveAdapter,
+    Candidate,
+    compose,
+    past_candidates,
+    prompt_context,
+)
 from core.reply.criticise import criticise
 from core.reply.decide import Judgement
 from core.reply.gate import MOST_DRAFTS, WEAK, Slate, auto_draft, gate
@@ -125,7 +132,7 @@ async def drafted(*lines: str, recalled: Recalled = NOTHING) -> tuple[Candidate,
 
 async def test_every_sample_becomes_a_candidate_and_a_deferral_comes_last() -> None:
     drafts = await drafted("yes", "no", "maybe", "which one?")
-    assert [draft.origin for draft in drafts] == [MODEL] * 4 + [DEFERRAL]
+    assert [draft.origin for draft in drafts] == [MODEL] * MODEL_SAMPLES + [DEFERRAL]
     assert [draft.intent for draft in drafts[:2]] == [Intent.AGREE, Intent.DECLINE]
 
 
