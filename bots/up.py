@@ -35,13 +35,16 @@ Part = Literal["worker", "console"]
 
 out = Console(stderr=True)
 
+_told: dict[str, int] = {}
+"""The last tenth of each job that the terminal was told of."""
+
 
 async def run(locum: Locum, only: Part | None) -> None:
     """Run until the process is told to stop."""
     # NiceGUI looks through all living objects for its server, and so touches torch's deprecated names.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     _stop_on_signals()
-    async with asyncio.TaskGroup() as tasks, _models(locum, wanted=only != "console") as models:
+    async with _models(locum, wanted=only != "console") as models, asyncio.TaskGroup() as tasks:
         path = ReplyPath(
             database=locum.database,
             embedder=models[0] if models else None,
@@ -130,6 +133,8 @@ def _probes(redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator]
 
 
 def _show_progress(what: str, done: int, total: int) -> None:
-    """A line now and then: memory fills while the page is open already."""
-    if total and (done == total or done % 512 < 256):  # noqa: PLR2004 -- about every other batch
+    """Ten lines of each job at most: memory fills while the page is open already."""
+    tenth = done * 10 // max(total, 1)
+    if done == total or tenth > _told.get(what, 0):
+        _told[what] = tenth % 10
         out.print(f"[dim]memory: {what} {done}/{total}[/dim]")
