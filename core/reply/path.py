@@ -64,10 +64,6 @@ MOST_ATTEMPTS = 5
 """Tries at applying one event before it is set aside with its error."""
 
 
-RETRY_AFTER = timedelta(seconds=5)
-"""Times the number of tries: how long a turn that failed waits for the next."""
-
-
 def no_step(name: str) -> None:
     """Nothing happens between steps, unless somebody watches."""
     del name
@@ -152,9 +148,8 @@ class ReplyPath:
         except Exception as error:  # noqa: BLE001 -- around one turn: the lane's other turns must go on
             log.warning("turn.failed", turn_id=turn.id, attempts=turn.attempts, error=type(error).__name__)
             async with self.database.owner(lane.owner_id) as connection:
-                await retry_turn(
-                    connection, lane.owner_id, turn, self.clock.now() + RETRY_AFTER * turn.attempts
-                )
+                wait = timedelta(seconds=self.patience.retry * turn.attempts)
+                await retry_turn(connection, lane.owner_id, turn, self.clock.now() + wait)
         return True
 
     # ─── decide … deliver ────────────────────────────────────────────────────────────────────

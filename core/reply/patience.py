@@ -17,6 +17,8 @@ class Patience:
     """Between two looks for sends that nobody holds any more."""
     idle: float = 0.3
     """Between two looks at the outbox and the cards."""
+    retry: float = 5.0
+    """Times the number of tries: how long a turn that failed waits for the next."""
     away: float = 2.0
     """Before a server that was away is tried again."""
     sweep: float = 0.5

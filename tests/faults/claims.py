@@ -16,7 +16,11 @@ from tests.faults.script import Script
 Rows = Sequence[TupleRow]
 
 
-def rest(stage: Stage, *, seconds: float = 30) -> None:
+PATIENCE = 90
+"""Seconds after which what does not move counts as stuck; servers and clients that back off take some."""
+
+
+def rest(stage: Stage, *, seconds: float = PATIENCE) -> None:
     """One last life brings everything to rest and is ended then."""
     life = begin(stage)
     try:
@@ -25,7 +29,7 @@ def rest(stage: Stage, *, seconds: float = 30) -> None:
         life.end()
 
 
-def await_rest(stage: Stage, *, seconds: float = 30) -> None:
+def await_rest(stage: Stage, *, seconds: float = PATIENCE) -> None:
     """Until nothing is left to do; fails with what is."""
     deadline = time.monotonic() + seconds
     quiet = 0
@@ -34,7 +38,9 @@ def await_rest(stage: Stage, *, seconds: float = 30) -> None:
         quiet = 0 if left else quiet + 1
         if quiet > 2:
             return
-        assert time.monotonic() < deadline, f"still unfinished: {left}"
+        assert time.monotonic() < deadline, (
+            f"still unfinished: {left}; open turns: {asyncio.run(_stuck(stage))}"
+        )
         time.sleep(0.05)
 
 
@@ -52,6 +58,19 @@ async def _unfinished(stage: Stage) -> dict[str, int]:
         left = {str(row[0]): int(row[1]) for row in await cursor.fetchall()}
     left["unacknowledged"] = stage.world.unacknowledged()
     return {name: count for name, count in left.items() if count}
+
+
+async def _stuck(stage: Stage) -> Rows:
+    """Of each open turn: its state, its tries, when it is due, and how long its lane is held."""
+    async with await psycopg.AsyncConnection.connect(stage.conninfo) as connection:
+        return await _rows(
+            connection,
+            b"""
+            SELECT t.id, t.state, t.attempts, t.due_at - now() AS due, l.held_by, l.held_until - now() AS held
+            FROM locum.turns t JOIN locum.chats c ON c.id = t.chat_id
+            LEFT JOIN locum.lanes l ON l.account_id = c.account_id AND l.lane = c.platform_chat_id
+            WHERE t.state IN ('settling', 'working')""",
+        )
 
 
 def check(stage: Stage, script: Script) -> None:

@@ -46,6 +46,7 @@ HURRY = Patience(
     send_timeout=0.3,
     recovery=0.1,
     idle=0.02,
+    retry=0.1,
     away=0.05,
     sweep=0.05,
     wakeup=0.1,
