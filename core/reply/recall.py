@@ -80,6 +80,7 @@ async def recall(
         thread_id=situation.thread_id,
         until=situation.since,
         limit=LOOKED_THROUGH,
+        drafting=True,
     )
     return Recalled(
         recent=tuple(said[-RECENT:]),
