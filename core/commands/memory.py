@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
+from core.commands import consents
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -76,6 +77,7 @@ def register(app: typer.Typer) -> None:
         ("extract", extract),
     ):
         memory.command(name)(command)
+    consents.register(memory)
     app.add_typer(memory, name="memory")
 
 

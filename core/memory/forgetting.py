@@ -135,7 +135,7 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     messages = list(target.messages)
     await hold_messages(connection, owner_id, messages)
     await _wait_for_sends(connection, owner_id, target)
-    await _retire_adapters(connection, owner_id, messages, gone)
+    await retire_adapters(connection, owner_id, messages, gone)
     await _leave_tombstones(connection, owner_id, target)
     quoting = await drafts_with_words_of(connection, owner_id, messages)
     await _drop_drafts(connection, owner_id, messages, gone)
@@ -189,8 +189,12 @@ async def _withdraw_quotes(
     )
 
 
-async def _retire_adapters(
-    connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
+async def retire_adapters(
+    connection: Connection,
+    owner_id: OwnerId,
+    messages: Sequence[MessageId],
+    gone: Forgotten,
+    reason: str = RETIRED,
 ) -> None:
     """At once and for rollback too: every adapter that learned from them, and what was trained on top."""
     cursor = await connection.execute(
@@ -206,7 +210,7 @@ async def _retire_adapters(
         UPDATE adapters a SET state = 'retired', retired_at = now(), reason = %(reason)s
         FROM tainted t WHERE a.owner_id = %(owner)s AND a.id = t.id AND a.state <> 'retired'
         RETURNING a.name""",
-        {"owner": owner_id, "messages": messages, "reason": RETIRED},
+        {"owner": owner_id, "messages": list(messages), "reason": reason},
     )
     gone.adapters = sorted(str(row[0]) for row in await cursor.fetchall())
     gone.adapters_retired = len(gone.adapters)
@@ -215,7 +219,7 @@ async def _retire_adapters(
         DELETE FROM training_examples e USING training_example_sources s
         WHERE e.owner_id = %s AND s.owner_id = e.owner_id AND s.example_id = e.id
           AND s.message_id = ANY (%s)""",
-        [owner_id, messages],
+        [owner_id, list(messages)],
     )
     gone.training_examples = cursor.rowcount
 

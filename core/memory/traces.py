@@ -146,6 +146,40 @@ async def empty_drafts(
     return turns
 
 
+async def withdraw_drafts(
+    connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId], why: str
+) -> int:
+    """How many drafts on show rested on any of the messages; they are withdrawn, and their cards shown anew."""
+    cursor = await connection.execute(
+        """
+        UPDATE drafts d SET state = 'expired', reason = %s
+        WHERE d.owner_id = %s AND d.state = 'proposed' AND EXISTS (
+            SELECT FROM draft_evidence e WHERE e.owner_id = d.owner_id AND e.draft_id = d.id
+            AND e.message_id = ANY (%s))
+        RETURNING d.turn_id""",
+        [why, owner_id, list(messages)],
+    )
+    turns = [int(row[0]) for row in await cursor.fetchall()]
+    await connection.execute(
+        """
+        UPDATE cards SET version = version + 1, shown_at = NULL
+        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
+        [owner_id, turns],
+    )
+    return len(turns)
+
+
+async def read_again(connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId]) -> None:
+    """The sessions of these messages are read for facts once more."""
+    await connection.execute(
+        """
+        UPDATE sessions s SET extracted_at = NULL FROM messages m
+        WHERE m.owner_id = %s AND m.id = ANY (%s) AND s.owner_id = m.owner_id AND s.chat_id = m.chat_id
+          AND m.sent_at BETWEEN s.started_at AND s.ended_at""",
+        [owner_id, list(messages)],
+    )
+
+
 async def empty_set_aside(
     connection: Connection, owner_id: OwnerId, account_id: int, lane: str, platform_ids: Sequence[str]
 ) -> None:
@@ -175,13 +209,21 @@ async def drop_statements(
     *,
     fact_id: FactId | None = None,
     contact_id: ContactId | None = None,
+    keep_decided: bool = False,
 ) -> Statements:
     """Facts, topics, summaries and commitments that rest on any of the messages, in part or whole.
 
     What also rests on messages that stay is read from those again. Words that the owner corrected are
-    the owner's: such a fact stays while a source stays, without what it said before.
+    the owner's: such a fact stays while a source stays, without what it said before. `keep_decided`, where
+    the messages stay too: what the owner corrected, pinned or hid stays just as it is.
     """
-    values = {"owner": owner_id, "messages": list(messages), "fact": fact_id, "contact": contact_id}
+    values = {
+        "owner": owner_id,
+        "messages": list(messages),
+        "fact": fact_id,
+        "contact": contact_id,
+        "keep": keep_decided,
+    }
     await connection.execute(
         """
         UPDATE sessions s SET extracted_at = NULL
@@ -198,7 +240,7 @@ async def drop_statements(
         """
         DELETE FROM fact_edits e USING fact_sources s
         WHERE e.owner_id = %(owner)s AND s.owner_id = e.owner_id AND s.fact_id = e.fact_id
-          AND s.message_id = ANY (%(messages)s)""",
+          AND s.message_id = ANY (%(messages)s) AND NOT %(keep)s""",
         values,
     )
     cursor = await connection.execute(
@@ -207,9 +249,10 @@ async def drop_statements(
             f.id = %(fact)s::bigint OR f.contact_id = %(contact)s::bigint OR (
                 EXISTS (SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
                         AND s.message_id = ANY (%(messages)s))
-                AND (f.corrected_at IS NULL OR NOT EXISTS (
-                    SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
-                    AND s.message_id <> ALL (%(messages)s)))))""",
+                AND CASE WHEN %(keep)s THEN f.corrected_at IS NULL AND NOT f.hidden AND NOT f.pinned
+                    ELSE f.corrected_at IS NULL OR NOT EXISTS (
+                        SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
+                        AND s.message_id <> ALL (%(messages)s)) END))""",
         values,
     )
     facts = cursor.rowcount
