@@ -125,6 +125,10 @@ async def test_a_teacher_is_sent_nothing_from_a_source_that_may_not_be_profiled(
         assert [fact.statement for fact in await list_facts(connection, owner)] == ["Mara lives in Bergen"]
 
 
+def _told_nothing(what: str, done: int, total: int) -> None:
+    del what, done, total
+
+
 async def test_upkeep_sends_a_teacher_the_sessions_of_its_own_owner_alone(
     database: Database, owner: OwnerId
 ) -> None:
@@ -136,7 +140,7 @@ async def test_upkeep_sends_a_teacher_the_sessions_of_its_own_owner_alone(
             await world.chat(connection, "Kit", "Kit")
             await world.say(connection, "Kit", "Kit", f"I live in {city}")
     teacher = ScriptedTeacher(json.dumps({"facts": []}))
-    upkeep = asyncio.create_task(keep_memory(database, HashEmbedder(), {owner: teacher}, lambda *_: None))
+    upkeep = asyncio.create_task(keep_memory(database, HashEmbedder(), {owner: teacher}, _told_nothing))
     try:
         async with asyncio.timeout(30):
             while not await read_by(database, other):  # noqa: ASYNC110 -- a row is all there is to wait for
