@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 from psycopg.types.json import Jsonb
 
 from core.errors import BadInput
-from core.ids import ChatId, ContactId, DraftId, FactId, MessageId, OwnerId
+from core.ids import ChatId, ContactId, FactId, MessageId, OwnerId
 from core.memory.references import find_chat, find_contact
-from core.memory.traces import drafts_with_words_of, drop_statements, empty_drafts, hold_messages
+from core.memory.traces import (
+    drafts_with_words_of,
+    drop_statements,
+    empty_drafts,
+    hold_messages,
+    show_anew,
+    turns_of,
+)
 from core.storage.database import Connection
 
 RETIRED = "A message that it learned from was forgotten."
@@ -138,8 +145,10 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     await retire_adapters(connection, owner_id, messages, gone)
     await _leave_tombstones(connection, owner_id, target)
     quoting = await drafts_with_words_of(connection, owner_id, messages)
+    on_cards = await turns_of(connection, owner_id, quoting)
     await _drop_drafts(connection, owner_id, messages, gone)
-    await _withdraw_quotes(connection, owner_id, quoting, messages)
+    await empty_drafts(connection, owner_id, quoting, messages)  # those that stay, for they only quote it
+    await show_anew(connection, owner_id, on_cards)
     await _empty_inbox(connection, owner_id, messages, gone)
     stated = await drop_statements(
         connection, owner_id, messages, fact_id=target.fact_id, contact_id=target.contact_id
@@ -174,19 +183,6 @@ async def _wait_for_sends(connection: Connection, owner_id: OwnerId, target: Tar
     row = await cursor.fetchone()
     if row and row[0]:
         raise BadInput("A reply that rests on it is being sent at this moment: try again in a minute.")
-
-
-async def _withdraw_quotes(
-    connection: Connection, owner_id: OwnerId, drafts: Sequence[DraftId], messages: Sequence[MessageId]
-) -> None:
-    """Drafts that stay, for they only quote it, stay without their words; their cards are shown anew."""
-    turns = await empty_drafts(connection, owner_id, drafts, messages)
-    await connection.execute(
-        """
-        UPDATE cards SET version = version + 1, shown_at = NULL
-        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
-        [owner_id, turns],
-    )
 
 
 async def retire_adapters(

@@ -16,6 +16,9 @@ GONE = "what it rests on was deleted"
 TELLING = 12
 """Characters that a message needs before its words, found elsewhere, count as quoted."""
 
+MOST_COMPARED = 500
+"""Messages up to which every text is searched for quotes; of more, only whole copies are found."""
+
 SHOWN = 12
 """Lines of a chat that a model has before it when it drafts: any of them may come back in its words."""
 
@@ -61,8 +64,11 @@ async def drafts_with_words_of(
     cursor = await connection.execute(
         """
         WITH lost AS MATERIALIZED (
-            SELECT m.id, m.chat_id, m.sent_at, m.platform_message_id,
-                   CASE WHEN length(m.text) >= %(telling)s THEN lower(m.text) END AS words
+            SELECT m.id, m.chat_id, m.sent_at, m.platform_message_id, lower(m.text) AS whole,
+                   CASE WHEN length(m.text) >= %(telling)s THEN lower(m.text) END AS words,
+                   (SELECT b.sent_at FROM messages b
+                    WHERE b.owner_id = m.owner_id AND b.chat_id = m.chat_id AND b.sent_at > m.sent_at
+                    ORDER BY b.sent_at, b.id OFFSET %(shown)s - 1 LIMIT 1) AS out_of_sight_at
             FROM messages m WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
         )
         SELECT d.id FROM drafts d
@@ -78,15 +84,20 @@ async def drafts_with_words_of(
             OR EXISTS (SELECT FROM outbox o JOIN lost l ON l.chat_id = o.chat_id
                        AND l.platform_message_id = ANY (o.platform_message_ids)
                        WHERE o.owner_id = d.owner_id AND o.draft_id = d.id)
+            OR lower(d.text) IN (SELECT l.whole FROM lost l)
             OR EXISTS (SELECT FROM lost l WHERE position(l.words IN lower(d.text)) > 0)
             OR d.origin = 'model' AND d.state <> 'sending' AND EXISTS (
-                SELECT FROM lost l WHERE l.chat_id = t.chat_id AND l.sent_at < f.sent_at AND (
-                    SELECT count(*) FROM messages b WHERE b.owner_id = t.owner_id AND b.chat_id = t.chat_id
-                    AND b.sent_at > l.sent_at AND b.sent_at < f.sent_at) < %(shown)s))
+                SELECT FROM lost l WHERE l.chat_id = t.chat_id AND l.sent_at < f.sent_at
+                AND f.sent_at <= coalesce(l.out_of_sight_at, 'infinity')))
         ORDER BY d.id""",
-        {"owner": owner_id, "messages": list(messages), "telling": TELLING, "shown": SHOWN},
+        {"owner": owner_id, "messages": list(messages), "telling": _telling(messages), "shown": SHOWN},
     )
     return [DraftId(int(row[0])) for row in await cursor.fetchall()]
+
+
+def _telling(messages: Sequence[MessageId]) -> int:
+    """Characters from which a message is searched for in other texts."""
+    return TELLING if len(messages) <= MOST_COMPARED else 2**31 - 1
 
 
 async def empty_drafts(
@@ -100,7 +111,7 @@ async def empty_drafts(
         "owner": owner_id,
         "drafts": list(drafts),
         "messages": list(messages),
-        "telling": TELLING,
+        "telling": _telling(messages),
         "why": GONE,
     }
     cursor = await connection.execute(
@@ -139,7 +150,7 @@ async def empty_drafts(
     await connection.execute(
         """
         UPDATE inbox_events i SET event = i.event - 'text'
-        WHERE i.owner_id = %(owner)s AND i.applied_at IS NOT NULL AND i.event ->> 'kind' = 'draft_action'
+        WHERE i.owner_id = %(owner)s AND i.error IS NOT NULL AND i.event ->> 'kind' = 'draft_action'
           AND i.event ? 'text' AND (i.event ->> 'draft')::bigint = ANY (%(drafts)s)""",
         values,
     )
@@ -159,14 +170,47 @@ async def withdraw_drafts(
         RETURNING d.turn_id""",
         [why, owner_id, list(messages)],
     )
-    turns = [int(row[0]) for row in await cursor.fetchall()]
+    turns = [TurnId(int(row[0])) for row in await cursor.fetchall()]
+    await show_anew(connection, owner_id, turns)
+    return len(turns)
+
+
+async def show_anew(connection: Connection, owner_id: OwnerId, turns: Sequence[TurnId]) -> None:
+    """Cards that lost drafts are shown with those that are left; where none is left, the turn is drafted anew."""
+    values: dict[str, object] = {"owner": owner_id, "turns": list(turns)}
     await connection.execute(
         """
         UPDATE cards SET version = version + 1, shown_at = NULL
-        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
-        [owner_id, turns],
+        WHERE owner_id = %(owner)s AND turn_id = ANY (%(turns)s) AND closed_at IS NULL""",
+        values,
     )
-    return len(turns)
+    await connection.execute(
+        """
+        WITH bare AS (
+            UPDATE turns t SET state = 'settling', version = version + 1, attempts = 0, due_at = now()
+            WHERE t.owner_id = %(owner)s AND t.id = ANY (%(turns)s) AND t.state = 'suggested'
+              AND NOT EXISTS (SELECT FROM drafts d WHERE d.owner_id = t.owner_id AND d.turn_id = t.id
+                              AND d.state IN ('proposed', 'sending'))
+              AND NOT EXISTS (SELECT FROM outbox o WHERE o.owner_id = t.owner_id AND o.turn_id = t.id
+                              AND o.state IN ('queued', 'in_flight', 'sent', 'unknown'))
+              AND NOT EXISTS (SELECT FROM turns n WHERE n.owner_id = t.owner_id AND n.chat_id = t.chat_id
+                              AND n.thread_id IS NOT DISTINCT FROM t.thread_id
+                              AND n.state IN ('settling', 'working'))
+            RETURNING t.id
+        )
+        UPDATE cards c SET closed_at = now(), outcome = 'superseded' FROM bare b
+        WHERE c.owner_id = %(owner)s AND c.turn_id = b.id AND c.closed_at IS NULL""",
+        values,
+    )
+
+
+async def turns_of(connection: Connection, owner_id: OwnerId, drafts: Sequence[DraftId]) -> list[TurnId]:
+    """The turns that the drafts answer."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT turn_id FROM drafts WHERE owner_id = %s AND id = ANY (%s) ORDER BY 1",
+        [owner_id, list(drafts)],
+    )
+    return [TurnId(int(row[0])) for row in await cursor.fetchall()]
 
 
 async def read_again(connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId]) -> None:
@@ -188,7 +232,7 @@ async def empty_set_aside(
         """
         UPDATE inbox_events SET event = jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key',
                                                            'forgotten', true)
-        WHERE owner_id = %s AND account_id = %s AND lane = %s AND applied_at IS NOT NULL
+        WHERE owner_id = %s AND account_id = %s AND lane = %s AND error IS NOT NULL AND applied_at IS NOT NULL
           AND event ->> 'message_id' = ANY (%s)""",
         [owner_id, account_id, lane, list(platform_ids)],
     )

@@ -241,7 +241,7 @@ async def restart_work(connection: Connection, owner_id: OwnerId, chat_id: ChatI
     """What is being drafted in the chat at this moment is void, and drafted anew: it may have been shown more."""
     await connection.execute(
         """
-        UPDATE turns SET state = 'settling', version = version + 1
+        UPDATE turns SET state = 'settling', version = version + 1, attempts = attempts - 1
         WHERE owner_id = %s AND chat_id = %s AND state = 'working'""",
         [owner_id, chat_id],
     )

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from core.events import DraftVerb
-from core.ids import ChatId, OwnerId
+from core.ids import ChatId, MessageId, OwnerId
+from core.memory.forgetting import find_message, forget
 from core.memory.messages import delete_messages
+from core.memory.traces import withdraw_drafts
 from core.models.faces import Sample
 from core.storage.database import Database
 from tests.core.memory.test_forgetting import holding
@@ -120,3 +122,33 @@ async def test_what_is_deleted_while_a_draft_is_made_is_not_in_the_draft(
     assert model.meanwhile is None
     assert await holding(conninfo, "noodle") == []
     assert len(world.bot.cards) == 1
+
+
+async def test_a_card_whose_draft_was_forgotten_with_its_evidence_is_shown_without_it(
+    world: World, conninfo: str
+) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    old = world.card
+    (noodles,) = await ids_of(world, "noodle")
+    async with world.database.owner(world.owner) as connection:
+        await forget(connection, world.owner, await find_message(connection, world.owner, noodles))
+    await world.pump(seconds=5)
+    assert await holding(conninfo, "noodle") == []
+    assert [draft.draft for draft in world.card.drafts] == [draft.draft for draft in old.drafts[1:]]
+
+
+async def test_a_card_that_loses_its_only_draft_is_made_anew(world: World) -> None:
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    first = world.card.drafts[0]
+    async with world.database.owner(world.owner) as connection:
+        await connection.execute("UPDATE drafts SET state = 'dropped' WHERE id <> %s", [first.draft])
+        rests_on = await connection.execute("SELECT message_id FROM draft_evidence")
+        messages = [MessageId(int(row[0])) for row in await rests_on.fetchall()]
+        assert await withdraw_drafts(connection, world.owner, messages, "for a test") == 1
+    await world.pump(seconds=5)
+    assert world.card.drafts
+    assert first.draft not in [draft.draft for draft in world.card.drafts]
