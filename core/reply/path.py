@@ -283,7 +283,9 @@ class ReplyPath:
 
         async def watch() -> None:
             nonlocal stale
-            while True:
+            while (
+                not finished
+            ):  # being cancelled amid a query can surface as the query's error, suppressed below
                 await asyncio.sleep(self.patience.watch)
                 with suppress(psycopg.OperationalError, PoolTimeout):
                     async with self.database.owner(owner_id) as connection:
