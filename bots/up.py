@@ -21,7 +21,7 @@ from bots.console.run import serve
 from core.clock import SystemClock
 from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
-from core.models.choose import open_teacher, start_embedder, start_generator
+from core.models.choose import start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
@@ -29,7 +29,7 @@ from core.reply.path import ReplyPath
 from core.reply.situation import read_account
 from core.reply.timing import timing
 from core.reply.worker import announce_lane, run_workers
-from core.runtime import Locum
+from core.runtime import Locum, open_teachers
 
 Part = Literal["worker", "console"]
 
@@ -54,9 +54,9 @@ async def run(locum: Locum, only: Part | None) -> None:
             worker=f"{socket.gethostname()}-{os.getpid()}",
         )
         if models:
-            teacher = await open_teacher(locum.settings)
+            teachers = await open_teachers(locum)
             tasks.create_task(run_workers(path, locum.redis))
-            tasks.create_task(keep_memory(locum.database, models[0], teacher, _show_progress))
+            tasks.create_task(keep_memory(locum.database, models[0], teachers, _show_progress))
         if only != "worker":
             tasks.create_task(_run_console(locum, path, models))
         else:

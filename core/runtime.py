@@ -11,7 +11,9 @@ from redis.exceptions import RedisError
 
 from core.errors import StorageError
 from core.ids import OwnerId
-from core.owners import ensure_owner
+from core.models.choose import open_teacher
+from core.models.faces import Generator
+from core.owners import ensure_owner, find_owner
 from core.settings import Settings
 from core.storage.database import Database
 from core.storage.embedded import Services, embedded
@@ -95,6 +97,16 @@ async def open_locum(settings: Settings, *, owner: str | None = None) -> AsyncGe
         yield Locum(
             settings=settings, database=database, owner_id=owner_id, redis=redis, admin_conninfo=conninfo
         )
+
+
+async def open_teachers(locum: Locum) -> dict[OwnerId, Generator]:
+    """The teacher, by the one owner whose words it may be sent; empty where none is set.
+
+    The environment speaks for `LOCUM_OWNER` alone: it may not send another owner's words anywhere.
+    """
+    owner_id = await find_owner(locum.database, locum.settings.owner)
+    teacher = await open_teacher(locum.settings)
+    return {owner_id: teacher} if owner_id is not None and teacher is not None else {}
 
 
 async def _reach(redis: Redis) -> None:

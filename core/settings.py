@@ -60,7 +60,10 @@ class Settings(BaseSettings):
     model_url: str = Field(default="", description="An OpenAI-compatible server that generates replies.")
     model_name: str = Field(default="", description="The model's name on that server.")
     model_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
-    teacher_url: str = Field(default="", description="An OpenAI-compatible server for synthesis and judging.")
+    teacher_url: str = Field(
+        default="",
+        description="An OpenAI-compatible server for synthesis and judging; LOCUM_OWNER's words alone go there.",
+    )
     teacher_name: str = Field(default="", description="The model's name on the teacher's server.")
     teacher_key: SecretStr = Field(default=SecretStr(""), description="The teacher's API key.")
     expert_url: str = Field(default="", description="An OpenAI-compatible server for outside knowledge.")

@@ -30,9 +30,9 @@ from core.history.undo import undo_import
 from core.ids import BatchId
 from core.memory.extraction import extract_new
 from core.memory.index import index_messages
-from core.models.choose import open_embedder, open_teacher
+from core.models.choose import open_embedder
 from core.models.faces import Embedder
-from core.runtime import Locum, open_locum
+from core.runtime import Locum, open_locum, open_teachers
 from core.settings import load_settings
 from core.terminal import said
 
@@ -201,13 +201,13 @@ async def _index(locum: Locum, embedder: Embedder) -> None:
 
 
 async def _extract(locum: Locum) -> None:
-    teacher = await open_teacher(locum.settings)
+    teachers = await open_teachers(locum)
     with _counting() as bar:
         task = bar.add_task("Learning facts", total=None)
         await extract_new(
             locum.database,
             locum.owner_id,
-            teacher=teacher,
+            teacher=teachers.get(locum.owner_id),
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
 

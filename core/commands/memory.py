@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
+from core.commands import consents
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -34,8 +35,7 @@ from core.memory.forgetting import Forgotten, Target
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact, find_reader
-from core.models.choose import open_teacher
-from core.runtime import Locum, open_locum
+from core.runtime import Locum, open_locum, open_teachers
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
 from core.terminal import said
@@ -77,6 +77,7 @@ def register(app: typer.Typer) -> None:
         ("extract", extract),
     ):
         memory.command(name)(command)
+    consents.register(memory)
     app.add_typer(memory, name="memory")
 
 
@@ -270,14 +271,14 @@ def extract(*, as_json: JsonOption = False) -> None:
     async def main() -> None:
         settings = load_settings()
         async with open_locum(settings) as locum:
-            teacher = await open_teacher(settings)
+            teachers = await open_teachers(locum)
             bar = Progress(TextColumn("Reading sessions"), BarColumn(), MofNCompleteColumn(), console=notes)
             with bar:
                 task = bar.add_task("read", total=None)
                 report = await extract_new(
                     locum.database,
                     locum.owner_id,
-                    teacher=teacher,
+                    teacher=teachers.get(locum.owner_id),
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
         told = {key: value for key, value in asdict(report).items() if key != "fact_ids"}

@@ -12,6 +12,14 @@ from psycopg.types.json import Jsonb
 from core.errors import BadInput
 from core.ids import ChatId, ContactId, FactId, MessageId, OwnerId
 from core.memory.references import find_chat, find_contact
+from core.memory.traces import (
+    drafts_with_words_of,
+    drop_statements,
+    empty_drafts,
+    hold_messages,
+    show_anew,
+    turns_of,
+)
 from core.storage.database import Connection
 
 RETIRED = "A message that it learned from was forgotten."
@@ -132,11 +140,21 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     """
     gone = Forgotten(messages=len(target.messages))
     messages = list(target.messages)
-    await _retire_adapters(connection, owner_id, messages, gone)
+    await hold_messages(connection, owner_id, messages)
+    await _wait_for_sends(connection, owner_id, target)
+    await retire_adapters(connection, owner_id, messages, gone)
     await _leave_tombstones(connection, owner_id, target)
+    quoting = await drafts_with_words_of(connection, owner_id, messages)
+    on_cards = await turns_of(connection, owner_id, quoting)
     await _drop_drafts(connection, owner_id, messages, gone)
+    await empty_drafts(connection, owner_id, quoting, messages)  # those that stay, for they only quote it
+    await show_anew(connection, owner_id, on_cards)
     await _empty_inbox(connection, owner_id, messages, gone)
-    await _drop_statements(connection, owner_id, messages, target, gone)
+    stated = await drop_statements(
+        connection, owner_id, messages, fact_id=target.fact_id, contact_id=target.contact_id
+    )
+    gone.facts, gone.commitments = stated.facts, stated.commitments
+    gone.summaries, gone.topics = stated.summaries, stated.topics
     await _drop_import_notes(connection, owner_id, target)
     await connection.execute(
         "DELETE FROM messages WHERE owner_id = %s AND id = ANY (%s)", [owner_id, messages]
@@ -148,8 +166,31 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     return gone
 
 
-async def _retire_adapters(
-    connection: Connection, owner_id: OwnerId, messages: list[MessageId], gone: Forgotten
+async def _wait_for_sends(connection: Connection, owner_id: OwnerId, target: Target) -> None:
+    """A reply that is being sent cannot be called back, and must not be sent again: forgetting waits for it."""
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (
+            SELECT FROM outbox o WHERE o.owner_id = %(owner)s AND o.state = 'in_flight'
+            AND o.held_until > clock_timestamp() AND (
+                o.chat_id = ANY (%(chats)s)
+                OR o.chat_id IN (SELECT m.chat_id FROM messages m
+                                 WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s))
+                OR EXISTS (SELECT FROM draft_evidence e WHERE e.owner_id = o.owner_id AND e.draft_id = o.draft_id
+                           AND e.message_id = ANY (%(messages)s))))""",
+        {"owner": owner_id, "chats": list(target.chat_ids), "messages": list(target.messages)},
+    )
+    row = await cursor.fetchone()
+    if row and row[0]:
+        raise BadInput("A reply that rests on it is being sent at this moment: try again in a minute.")
+
+
+async def retire_adapters(
+    connection: Connection,
+    owner_id: OwnerId,
+    messages: Sequence[MessageId],
+    gone: Forgotten,
+    reason: str = RETIRED,
 ) -> None:
     """At once and for rollback too: every adapter that learned from them, and what was trained on top."""
     cursor = await connection.execute(
@@ -165,7 +206,7 @@ async def _retire_adapters(
         UPDATE adapters a SET state = 'retired', retired_at = now(), reason = %(reason)s
         FROM tainted t WHERE a.owner_id = %(owner)s AND a.id = t.id AND a.state <> 'retired'
         RETURNING a.name""",
-        {"owner": owner_id, "messages": messages, "reason": RETIRED},
+        {"owner": owner_id, "messages": list(messages), "reason": reason},
     )
     gone.adapters = sorted(str(row[0]) for row in await cursor.fetchall())
     gone.adapters_retired = len(gone.adapters)
@@ -174,7 +215,7 @@ async def _retire_adapters(
         DELETE FROM training_examples e USING training_example_sources s
         WHERE e.owner_id = %s AND s.owner_id = e.owner_id AND s.example_id = e.id
           AND s.message_id = ANY (%s)""",
-        [owner_id, messages],
+        [owner_id, list(messages)],
     )
     gone.training_examples = cursor.rowcount
 
@@ -232,6 +273,16 @@ async def _drop_drafts(
             SELECT count(*) AS stay FROM labels l
             WHERE l.owner_id = %(owner)s AND l.draft_id IN (SELECT id FROM touched)
               AND l.message_id IS NOT NULL AND l.message_id <> ALL (%(messages)s)
+        ), perhaps_sent AS (
+            UPDATE turns t SET state = 'answered', version = version + 1
+            WHERE t.owner_id = %(owner)s AND t.state = 'suggested' AND t.id NOT IN (SELECT id FROM held)
+              AND EXISTS (SELECT FROM outbox o WHERE o.owner_id = t.owner_id AND o.turn_id = t.id
+                          AND o.draft_id IN (SELECT id FROM touched)
+                          AND (o.state IN ('in_flight', 'unknown') OR o.state = 'queued' AND o.attempts > 0))
+            RETURNING t.id
+        ), closed AS (
+            UPDATE cards c SET closed_at = now(), outcome = 'unknown'
+            WHERE c.owner_id = %(owner)s AND c.turn_id IN (SELECT id FROM perhaps_sent) AND c.closed_at IS NULL
         ), notes AS (
             DELETE FROM stages s WHERE s.owner_id = %(owner)s AND s.turn_id IN (SELECT turn_id FROM touched)
         ), actions AS (
@@ -273,77 +324,6 @@ async def _empty_inbox(
         {"owner": owner_id, "messages": messages},
     )
     gone.inbox_events = cursor.rowcount
-
-
-async def _drop_statements(
-    connection: Connection, owner_id: OwnerId, messages: list[MessageId], target: Target, gone: Forgotten
-) -> None:
-    """Facts, topics, summaries and commitments that rest on any of them, in part or whole.
-
-    What also rests on messages that stay is read from those again. Words that the owner corrected are
-    the owner's: such a fact stays while a source stays, without what it said before.
-    """
-    values = {
-        "owner": owner_id,
-        "messages": messages,
-        "fact": target.fact_id,
-        "contact": target.contact_id,
-    }
-    await connection.execute(
-        """
-        UPDATE sessions s SET extracted_at = NULL
-        FROM fact_sources mine
-        JOIN fact_sources other ON other.owner_id = mine.owner_id AND other.fact_id = mine.fact_id
-        JOIN messages m ON m.owner_id = other.owner_id AND m.id = other.message_id
-        WHERE mine.owner_id = %(owner)s AND mine.message_id = ANY (%(messages)s)
-          AND other.message_id <> ALL (%(messages)s)
-          AND s.owner_id = m.owner_id AND s.chat_id = m.chat_id
-          AND m.sent_at BETWEEN s.started_at AND s.ended_at""",
-        values,
-    )
-    await connection.execute(
-        """
-        DELETE FROM fact_edits e USING fact_sources s
-        WHERE e.owner_id = %(owner)s AND s.owner_id = e.owner_id AND s.fact_id = e.fact_id
-          AND s.message_id = ANY (%(messages)s)""",
-        values,
-    )
-    cursor = await connection.execute(
-        """
-        DELETE FROM facts f WHERE f.owner_id = %(owner)s AND (
-            f.id = %(fact)s::bigint OR f.contact_id = %(contact)s::bigint OR (
-                EXISTS (SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
-                        AND s.message_id = ANY (%(messages)s))
-                AND (f.corrected_at IS NULL OR NOT EXISTS (
-                    SELECT FROM fact_sources s WHERE s.owner_id = f.owner_id AND s.fact_id = f.id
-                    AND s.message_id <> ALL (%(messages)s)))))""",
-        values,
-    )
-    gone.facts = cursor.rowcount
-    cursor = await connection.execute(
-        """
-        DELETE FROM commitments c WHERE c.owner_id = %(owner)s AND (c.contact_id = %(contact)s::bigint OR EXISTS (
-            SELECT FROM commitment_sources s WHERE s.owner_id = c.owner_id AND s.commitment_id = c.id
-            AND s.message_id = ANY (%(messages)s)))""",
-        values,
-    )
-    gone.commitments = cursor.rowcount
-    cursor = await connection.execute(
-        """
-        DELETE FROM session_summaries y WHERE y.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM summary_sources s WHERE s.owner_id = y.owner_id AND s.summary_id = y.id
-            AND s.message_id = ANY (%(messages)s))""",
-        values,
-    )
-    gone.summaries = cursor.rowcount
-    cursor = await connection.execute(
-        """
-        DELETE FROM topics t WHERE t.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM topic_sources s WHERE s.owner_id = t.owner_id AND s.topic_id = t.id
-            AND s.message_id = ANY (%(messages)s))""",
-        values,
-    )
-    gone.topics = cursor.rowcount
 
 
 async def _drop_import_notes(connection: Connection, owner_id: OwnerId, target: Target) -> None:

@@ -7,7 +7,14 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from core.events import Attachment
-from core.ids import AudienceId, ChatId, MessageId, OwnerId, SourceId, ThreadId
+from core.ids import AudienceId, ChatId, MessageId, OwnerId, SourceId, ThreadId, TurnId
+from core.memory.traces import (
+    drafts_with_words_of,
+    drop_import_notes,
+    drop_statements,
+    empty_drafts,
+    empty_set_aside,
+)
 from core.storage.database import Connection
 from core.vocabulary import Origin
 
@@ -160,26 +167,61 @@ async def edit_message(
     return MessageId(int(row[0])) if row else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """What a deletion took: the messages' own words, and those of drafts in these turns."""
+
+    messages: tuple[MessageId, ...]
+    turns: tuple[TurnId, ...]
+
+
 async def delete_messages(
     connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_ids: Sequence[str], at: datetime
-) -> list[MessageId]:
-    """The messages that are gone now: the row stays as a marker, its words and what they taught do not."""
+) -> Deleted:
+    """The messages that are gone now: the row stays as a marker, its words and what they taught do not.
+
+    Nor do they stay quoted: in statements, drafts, labels, ended sends, or an import's notes.
+    """
     cursor = await connection.execute(
         """
-        WITH gone AS (
-            UPDATE messages SET deleted_at = %(at)s, text = '', caption = ''
-            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = ANY (%(ids)s)
-              AND deleted_at IS NULL
-            RETURNING id
-        ), edits AS (
-            DELETE FROM message_edits WHERE owner_id = %(owner)s AND message_id IN (SELECT id FROM gone)
-        ), pictures AS (
-            DELETE FROM attachments WHERE owner_id = %(owner)s AND message_id IN (SELECT id FROM gone)
-        )
-        SELECT id FROM gone""",
-        {"owner": owner_id, "chat": chat_id, "ids": list(platform_ids), "at": at},
+        SELECT m.id FROM messages m
+        WHERE m.owner_id = %s AND m.chat_id = %s AND m.platform_message_id = ANY (%s) AND m.deleted_at IS NULL
+        ORDER BY m.id FOR UPDATE""",
+        [owner_id, chat_id, list(platform_ids)],
     )
-    return [MessageId(int(row[0])) for row in await cursor.fetchall()]
+    gone = [MessageId(int(row[0])) for row in await cursor.fetchall()]
+    await _empty_events(connection, owner_id, chat_id, platform_ids)
+    if not gone:
+        return Deleted(messages=(), turns=())
+    drafts = await drafts_with_words_of(connection, owner_id, gone)
+    turns = await empty_drafts(connection, owner_id, drafts, gone)
+    await drop_statements(connection, owner_id, gone)
+    await drop_import_notes(connection, owner_id, gone)
+    values = {"owner": owner_id, "gone": gone, "at": at}
+    await connection.execute(
+        "DELETE FROM message_edits WHERE owner_id = %(owner)s AND message_id = ANY (%(gone)s)", values
+    )
+    await connection.execute(
+        "DELETE FROM attachments WHERE owner_id = %(owner)s AND message_id = ANY (%(gone)s)", values
+    )
+    await connection.execute(
+        """
+        UPDATE messages SET deleted_at = %(at)s, text = '', caption = ''
+        WHERE owner_id = %(owner)s AND id = ANY (%(gone)s)""",
+        values,
+    )
+    return Deleted(messages=tuple(gone), turns=tuple(turns))
+
+
+async def _empty_events(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_ids: Sequence[str]
+) -> None:
+    cursor = await connection.execute(
+        "SELECT account_id, platform_chat_id FROM chats WHERE owner_id = %s AND id = %s", [owner_id, chat_id]
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        await empty_set_aside(connection, owner_id, int(row[0]), str(row[1]), platform_ids)
 
 
 async def store_reaction(

@@ -99,15 +99,19 @@ async def known_facts(
     contact_id: ContactId | None = None,
     as_of: datetime | None = None,
     limit: int = MOST_LINES,
+    drafting: bool = False,
 ) -> list[KnownFact]:
-    """What this reader may learn, best first. Hidden facts are left out, for every reader."""
+    """What this reader may learn, best first. Hidden facts are left out, for every reader.
+
+    `drafting` leaves out what rests on a source that may not be drafted from.
+    """
     async with connection.cursor(row_factory=class_row(KnownFact)) as cursor:
         await cursor.execute(
             """
             SELECT fact_id, subject_kind, contact_id, subject, kind, slot, statement, confidence, hearsay,
                    pinned, valid_from, nullif(valid_to, 'infinity') AS valid_to, source_ids
-            FROM known_facts(%s, %s, %s, %s, %s, %s, %s)""",
-            [owner_id, reader.kind, reader.id, contact_id, subject_kind, as_of, limit],
+            FROM known_facts(%s, %s, %s, %s, %s, %s, %s, %s)""",
+            [owner_id, reader.kind, reader.id, contact_id, subject_kind, as_of, limit, drafting],
         )
         return await cursor.fetchall()
 
@@ -119,10 +123,12 @@ async def read_profile(
     reader: Reader,
     contact_id: ContactId | None,
     as_of: datetime | None = None,
+    drafting: bool = False,
 ) -> Profile | None:
     """The contact's profile (`contact_id` None: the owner's biography), as this reader may know it.
 
-    None when there is nothing to tell, or nobody of that id.
+    `drafting` leaves out lines that rest on a source that may not be drafted from. None when there is
+    nothing to tell, or nobody of that id.
     """
     name = await _name(connection, owner_id, contact_id)
     if name is None:
@@ -134,6 +140,7 @@ async def read_profile(
         subject_kind="owner" if contact_id is None else "contact",
         contact_id=contact_id,
         as_of=as_of,
+        drafting=drafting,
     )
     styles = await _latest_styles(connection, owner_id, contact_id)
     if not facts and styles is None:

@@ -107,14 +107,18 @@ async def recent_turns(
     thread_id: ThreadId | None,
     until: datetime,
     limit: int,
+    drafting: bool = False,
 ) -> list[Spoken]:
-    """The chat's own last messages before `until`, oldest first."""
+    """The chat's own last messages before `until` that all who are in it now may learn, oldest first.
+
+    `drafting` leaves out what came from a source that may not be drafted from.
+    """
     async with connection.cursor(row_factory=class_row(Spoken)) as cursor:
         await cursor.execute(
             """
             SELECT id, sender_id, sender_name, origin, text, caption, sent_at, platform_message_id, reply_to
-            FROM recent_turns(%s, %s, %s, %s, %s)""",
-            [owner_id, chat_id, thread_id, until, limit],
+            FROM recent_turns(%s, %s, %s, %s, %s, %s)""",
+            [owner_id, chat_id, thread_id, until, limit, drafting],
         )
         return await cursor.fetchall()
 

@@ -4,7 +4,7 @@ Both jobs are incremental and resumable; this only takes them again and again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 import structlog
@@ -26,16 +26,17 @@ Progress = Callable[[str, int, int], None]
 
 
 async def keep_memory(
-    database: Database, embedder: Embedder, teacher: Generator | None, on_progress: Progress
+    database: Database, embedder: Embedder, teachers: Mapping[OwnerId, Generator], on_progress: Progress
 ) -> None:
     """Bring every owner's memory up to date until cancelled.
 
+    `teachers` names the owners whose sessions a teacher may be sent; nobody else's are.
     What goes wrong with one owner's memory delays that memory, and nobody's replies.
     """
     while True:
         for owner_id in await owners(database):
             try:
-                await update_memory(database, owner_id, embedder, teacher, on_progress)
+                await update_memory(database, owner_id, embedder, teachers.get(owner_id), on_progress)
             except (LocumError, psycopg.Error, PoolTimeout) as error:
                 log.warning("memory.delayed", owner_id=owner_id, error=type(error).__name__)
         await asyncio.sleep(IDLE_SECONDS)

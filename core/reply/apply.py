@@ -41,7 +41,14 @@ from core.reply.learn import label_overtaken, resembled_draft, write_label
 from core.reply.outbox import Echo, attach_message, mark_sent, our_echo, settle
 from core.reply.press import press
 from core.reply.situation import Account, source_of
-from core.reply.turns import end_turns, open_turn, owner_spoke_after, resettle_turns_of
+from core.reply.turns import (
+    end_turns,
+    open_turn,
+    owner_spoke_after,
+    redraft_turn,
+    resettle_turns_of,
+    restart_work,
+)
 from core.storage.database import Connection
 from core.vocabulary import Origin, OutboxState, TurnState
 
@@ -280,31 +287,13 @@ async def _deleted(
     chat_id = await _known_chat(connection, account, event.chat)
     if chat_id is None:
         return
-    for message_id in await delete_messages(
-        connection, account.owner_id, chat_id, event.message_ids, event.at
-    ):
-        await _drop_evidence(connection, account, message_id)
+    gone = await delete_messages(connection, account.owner_id, chat_id, event.message_ids, event.at)
+    for message_id in gone.messages:
         await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
-
-
-async def _drop_evidence(connection: Connection, account: Account, message_id: MessageId) -> None:
-    """Drafts that still wait and rest on a deleted message are withdrawn with it, and the card is shown anew."""
-    cursor = await connection.execute(
-        """
-        UPDATE drafts d SET state = 'expired', reason = 'what it rests on was deleted'
-        FROM draft_evidence e
-        WHERE e.owner_id = %s AND e.message_id = %s AND d.owner_id = e.owner_id AND d.id = e.draft_id
-          AND d.state = 'proposed'
-        RETURNING d.turn_id""",
-        [account.owner_id, message_id],
-    )
-    turns = [int(row[0]) for row in await cursor.fetchall()]
-    await connection.execute(
-        """
-        UPDATE cards SET version = version + 1, shown_at = NULL
-        WHERE owner_id = %s AND turn_id = ANY (%s) AND closed_at IS NULL""",
-        [account.owner_id, turns],
-    )
+    for turn_id in gone.turns:
+        await redraft_turn(connection, account.owner_id, turn_id, now + timing.settle)
+    if gone.messages:
+        await restart_work(connection, account.owner_id, chat_id)
 
 
 async def _reaction(connection: Connection, account: Account, event: Reaction) -> None:

@@ -56,6 +56,7 @@ async def resembled_draft(
         """
         SELECT d.id, d.text FROM drafts d JOIN turns t ON t.owner_id = d.owner_id AND t.id = d.turn_id
         WHERE d.owner_id = %s AND t.chat_id = %s AND d.created_at > now() - %s AND d.state <> 'dropped'
+          AND d.text <> ''
         ORDER BY d.id DESC LIMIT 200""",
         [owner_id, chat_id, REMEMBERED],
     )

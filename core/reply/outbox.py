@@ -232,7 +232,12 @@ async def settle(
     cursor = await connection.execute(
         """
         UPDATE outbox SET state = %(state)s, reason = %(reason)s, platform_message_ids = %(ids)s,
-                          settled_at = now(), held_by = NULL, held_until = NULL
+                          settled_at = now(), held_by = NULL, held_until = NULL,
+                          -- A draft that lost its words while they were on their way: now they can go, too.
+                          text = CASE WHEN (%(state)s IN ('refused', 'cancelled') OR %(ids)s::text[] <> '{}')
+                                      AND EXISTS (SELECT FROM drafts d WHERE d.owner_id = outbox.owner_id
+                                                  AND d.id = outbox.draft_id AND d.text = '')
+                                 THEN '' ELSE text END
         WHERE owner_id = %(owner)s AND id = %(send)s
           AND (state IN ('queued', 'in_flight') AND %(holder)s::text IS NULL
                OR state = 'in_flight' AND held_by = %(holder)s
@@ -274,18 +279,23 @@ async def close_send(connection: Connection, owner_id: OwnerId, send: Send, stat
 
 
 async def reopen(connection: Connection, owner_id: OwnerId, send: Send, reason: str) -> None:
-    """The send did not happen: its draft goes back on a card with the reason, unless the talk moved on."""
+    """The send did not happen: its draft goes back on a card with the reason, unless the talk moved on.
+
+    Nor does a draft go back that has lost its words meanwhile.
+    """
     answered = await _owner_answered(connection, owner_id, send)
     cursor = await connection.execute(
         """
         UPDATE turns t SET version = version + 1,
                state = CASE WHEN %(answered)s THEN 'answered'
+                            WHEN EXISTS (SELECT FROM drafts d WHERE d.owner_id = t.owner_id AND d.id = %(draft)s
+                                         AND d.text = '') THEN 'silent'
                             WHEN EXISTS (SELECT FROM turns n WHERE n.owner_id = t.owner_id AND n.chat_id = t.chat_id
                                          AND n.thread_id IS NOT DISTINCT FROM t.thread_id AND n.id > t.id)
                             THEN 'superseded' ELSE 'suggested' END
         WHERE t.owner_id = %(owner)s AND t.id = %(turn)s AND t.state IN ('answered', 'suggested')
         RETURNING t.state""",
-        {"owner": owner_id, "turn": send.turn_id, "answered": answered},
+        {"owner": owner_id, "turn": send.turn_id, "draft": send.draft_id, "answered": answered},
     )
     row = await cursor.fetchone()
     if row is None or row[0] != TurnState.SUGGESTED:

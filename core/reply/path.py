@@ -30,6 +30,7 @@ from core.clock import Clock
 from core.errors import BadInput, ModelError
 from core.events import Event
 from core.ids import AccountId, ChatId, OwnerId
+from core.memory.traces import are_there
 from core.models.faces import Embedder, Generator
 from core.reply.apply import Timing, apply_event
 from core.reply.cards import open_card, write_slate
@@ -244,6 +245,10 @@ class ReplyPath:
         async with self.database.owner(owner_id) as connection:
             if not await holds(connection, lane, epoch):
                 raise StaleTurnError
+            rests_on = [each for draft in (*slate.shown, *slate.left_out) for each in draft.evidence]
+            if not await are_there(connection, owner_id, rests_on):
+                await retry_turn(connection, owner_id, turn, self.clock.now())
+                return
             if not await finish_turn(connection, owner_id, turn, state):
                 raise StaleTurnError
             drafts = await write_slate(connection, owner_id, turn, slate)
@@ -273,7 +278,9 @@ class ReplyPath:
 
         async def watch() -> None:
             nonlocal stale
-            while True:
+            while (
+                not finished
+            ):  # being cancelled amid a query can surface as the query's error, suppressed below
                 await asyncio.sleep(self.patience.watch)
                 with suppress(psycopg.OperationalError, PoolTimeout):
                     async with self.database.owner(owner_id) as connection:

@@ -80,6 +80,7 @@ async def recall(
         thread_id=situation.thread_id,
         until=situation.since,
         limit=LOOKED_THROUGH,
+        drafting=True,
     )
     return Recalled(
         recent=tuple(said[-RECENT:]),
@@ -88,12 +89,17 @@ async def recall(
         answered=await _answered(connection, situation, reader, vector, model),
         deferrals=_putting_off(said) or await _deferrals(connection, situation, reader, model),
         profile=await read_profile(
-            connection, owner_id=owner_id, reader=reader, contact_id=situation.contact_id, as_of=situation.now
+            connection,
+            owner_id=owner_id,
+            reader=reader,
+            contact_id=situation.contact_id,
+            as_of=situation.now,
+            drafting=True,
         )
         if situation.contact_id is not None
         else None,
         biography=await read_profile(
-            connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now
+            connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now, drafting=True
         ),
     )
 
@@ -127,7 +133,11 @@ async def _found(
     order = {hit.id: place for place, hit in enumerate(hits) if hit.kind == "message"}
     messages = await read_messages(connection, owner_id=owner_id, reader=reader, ids=list(order))
     wanted = {hit.id for hit in hits if hit.kind == "fact"}
-    facts = await known_facts(connection, owner_id=owner_id, reader=reader, limit=200) if wanted else []
+    facts = (
+        await known_facts(connection, owner_id=owner_id, reader=reader, limit=200, drafting=True)
+        if wanted
+        else []
+    )
     return (
         tuple(sorted(messages, key=lambda said: order[said.id])),
         tuple(fact for fact in facts if fact.fact_id in wanted),

@@ -188,6 +188,65 @@ async def resettle_turns_of(
         await open_turn(connection, owner_id, chat_id, thread_id, last, due_at)
 
 
+async def redraft_turn(connection: Connection, owner_id: OwnerId, turn_id: TurnId, due_at: datetime) -> None:
+    """Drafts of the turn have lost their words: none of them leaves, and others take their place.
+
+    A send that was tried before is let be: it may have left.
+    """
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM outbox o JOIN drafts d ON d.owner_id = o.owner_id AND d.id = o.draft_id
+                       WHERE o.owner_id = %(owner)s AND o.turn_id = %(turn)s AND o.state = 'queued'
+                         AND o.attempts = 0 AND d.text = '')""",
+        {"owner": owner_id, "turn": turn_id},
+    )
+    row = await cursor.fetchone()
+    if row and row[0] and await cancel_queued(connection, owner_id, turn_id, "what it rests on was deleted"):
+        await connection.execute(
+            "UPDATE outbox SET text = '' WHERE owner_id = %s AND turn_id = %s AND state = 'cancelled'",
+            [owner_id, turn_id],
+        )
+        await connection.execute(
+            """
+            UPDATE turns SET state = 'suggested', version = version + 1
+            WHERE owner_id = %s AND id = %s AND state = 'answered'""",
+            [owner_id, turn_id],
+        )
+    cursor = await connection.execute(
+        """
+        SELECT t.chat_id, t.thread_id, t.last_message_id,
+               EXISTS (SELECT FROM drafts d WHERE d.owner_id = t.owner_id AND d.turn_id = t.id
+                       AND d.state = 'proposed'),
+               EXISTS (SELECT FROM outbox o WHERE o.owner_id = t.owner_id AND o.turn_id = t.id
+                       AND o.state IN ('queued', 'in_flight', 'sent', 'unknown'))
+        FROM turns t WHERE t.owner_id = %s AND t.id = %s AND t.state = 'suggested'""",
+        [owner_id, turn_id],
+    )
+    waits = await cursor.fetchone()
+    if waits is None:
+        return
+    chat_id, thread_id, last, others, answered = waits
+    if others:
+        await connection.execute(
+            """
+            UPDATE cards SET version = version + 1, shown_at = NULL
+            WHERE owner_id = %s AND turn_id = %s AND closed_at IS NULL""",
+            [owner_id, turn_id],
+        )
+    elif not answered:
+        await open_turn(connection, owner_id, chat_id, thread_id, last, due_at)
+
+
+async def restart_work(connection: Connection, owner_id: OwnerId, chat_id: ChatId) -> None:
+    """What is being drafted in the chat at this moment is void, and drafted anew: it may have been shown more."""
+    await connection.execute(
+        """
+        UPDATE turns SET state = 'settling', version = version + 1, attempts = attempts - 1
+        WHERE owner_id = %s AND chat_id = %s AND state = 'working'""",
+        [owner_id, chat_id],
+    )
+
+
 async def start_turn(
     connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime
 ) -> Turn | None:

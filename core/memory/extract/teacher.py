@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.ids import MessageId
 from core.memory.extract.claims import Claim, Extracted, Person, Promise, Said, Session
+from core.memory.extract.local import LocalExtractor
 from core.models.faces import ChatTurn, Generator, Sampling
 
 MOST_TOKENS = 1200
@@ -90,14 +92,16 @@ class TeacherExtractor:
         return "teacher"
 
     async def extract(self, session: Session) -> Extracted:
-        parts = [
-            session.said[start : start + MOST_MESSAGES]
-            for start in range(0, len(session.said), MOST_MESSAGES)
-        ]
+        # What may not be profiled is not sent anywhere either: what the owner says of themselves there is
+        # read without a teacher.
+        rest = tuple(each for each in session.said if not each.may_profile)
+        own = await LocalExtractor().extract(replace(session, said=rest)) if rest else Extracted()
+        said = tuple(each for each in session.said if each.may_profile)
+        parts = [said[start : start + MOST_MESSAGES] for start in range(0, len(said), MOST_MESSAGES)]
         read = [await self._read(session, part) for part in parts]
         return Extracted(
-            claims=tuple(claim for each in read for claim in each.claims),
-            promises=tuple(promise for each in read for promise in each.promises),
+            claims=(*own.claims, *(claim for each in read for claim in each.claims)),
+            promises=(*own.promises, *(promise for each in read for promise in each.promises)),
             refused=sum(each.refused for each in read),
             invalid=sum(each.invalid for each in read),
         )

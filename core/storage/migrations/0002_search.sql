@@ -578,32 +578,68 @@ BEGIN
         p_query, p_embedding, p_model, p_limit, 200, true);
 END $$;
 
--- A chat's own last messages, oldest first: those that all of its present members were there for.
+-- A chat's own last messages, oldest first: what everybody who is in it now may learn and was there for.
+-- p_drafting: without the sources that may not be drafted from. The console's own chats are shown to
+-- themselves all the same: they are simulated, and nothing else can be answered there.
+--
+-- A line whose audience nobody knew (the owner's, as it was said) counts as said to those who were
+-- visibly there: in a direct chat to its one counterpart, in a group to all who are there still. Where it
+-- is not known who else listens, only the running conversation is shown, from when the last one came.
 CREATE FUNCTION recent_turns(
-    p_owner_id bigint, p_chat_id bigint, p_thread_id bigint, p_until timestamptz, p_limit integer
+    p_owner_id bigint, p_chat_id bigint, p_thread_id bigint, p_until timestamptz, p_limit integer,
+    p_drafting boolean DEFAULT false
 ) RETURNS TABLE (id bigint, sender_id bigint, sender_name text, origin text, text text, caption text,
                  sent_at timestamptz, platform_message_id text, reply_to text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
-DECLARE v_since timestamptz;
+DECLARE
+    c_running constant interval := '1 hour';
+    v_audiences bigint[];
+    v_joined timestamptz[];
+    v_left timestamptz[];
+    v_own bigint[];
+    v_own_since timestamptz;
+    v_sources bigint[];
 BEGIN
     IF p_owner_id IS NULL OR p_chat_id IS NULL OR p_until IS NULL OR p_limit IS NULL THEN
         RAISE EXCEPTION 'an owner, a chat, a time and a number are required'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT max(r.since) INTO v_since FROM readable_audiences(p_owner_id, 'chat', p_chat_id) r
-    JOIN audiences a ON a.owner_id = p_owner_id AND a.id = r.audience_id AND a.chat_id = p_chat_id;
+    SELECT coalesce(array_agg(r.audience_id ORDER BY r.audience_id), '{}'),
+           coalesce(array_agg(r.since ORDER BY r.audience_id), '{}'),
+           coalesce(array_agg(r.until ORDER BY r.audience_id), '{}')
+    INTO v_audiences, v_joined, v_left FROM readable_audiences(p_owner_id, 'chat', p_chat_id) r;
+    SELECT coalesce(array_agg(a.id), '{}') INTO v_own FROM audiences a
+    WHERE a.owner_id = p_owner_id AND (a.kind = 'owner' OR a.chat_id = p_chat_id);
+    SELECT CASE c.kind
+             WHEN 'direct' THEN CASE WHEN there.ever <= 1 THEN '-infinity'::timestamptz ELSE 'infinity' END
+             WHEN 'group' THEN greatest(there.since, CASE WHEN there.since IS NULL OR NOT c.members_known
+                                                          THEN p_until - c_running END)
+             ELSE 'infinity' END
+    INTO v_own_since
+    FROM chats c CROSS JOIN LATERAL (
+        SELECT count(DISTINCT m.contact_id) AS ever, max(m.joined_at) FILTER (WHERE m.left_at > now()) AS since
+        FROM chat_members m WHERE m.owner_id = p_owner_id AND m.chat_id = c.id
+    ) there
+    WHERE c.owner_id = p_owner_id AND c.id = p_chat_id;
+    SELECT coalesce(array_agg(s.id), '{}') INTO v_sources FROM sources s
+    WHERE s.owner_id = p_owner_id AND (s.may_draft OR s.kind = 'console' OR NOT coalesce(p_drafting, false));
     RETURN QUERY
         SELECT * FROM (
             SELECT m.id, m.sender_id, m.sender_name, m.origin, m.text, m.caption, m.sent_at,
                    m.platform_message_id, m.reply_to
             FROM messages m
-            WHERE m.owner_id = p_owner_id AND m.chat_id = p_chat_id
-              AND m.sent_at < p_until AND m.sent_at >= coalesce(v_since, '-infinity')
+            WHERE m.owner_id = p_owner_id AND m.chat_id = p_chat_id AND m.sent_at < p_until
               -- Not IS NOT DISTINCT FROM: the planner takes that for next to nothing, and reads all.
               AND (p_thread_id IS NULL AND m.thread_id IS NULL OR m.thread_id = p_thread_id)
               AND m.deleted_at IS NULL
+              -- CASE, for the same reason.
+              AND CASE WHEN m.audience_id = ANY (v_audiences)
+                       THEN m.sent_at >= v_joined[width_bucket(m.audience_id, v_audiences)]
+                            AND m.sent_at < v_left[width_bucket(m.audience_id, v_audiences)]
+                       ELSE m.audience_id = ANY (v_own) AND NOT m.audience_set AND m.sent_at >= v_own_since END
+              AND CASE WHEN m.source_id = ANY (v_sources) THEN true ELSE false END
             ORDER BY m.sent_at DESC, m.id DESC LIMIT p_limit
         ) last ORDER BY last.sent_at, last.id;
 END $$;

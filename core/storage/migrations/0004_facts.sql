@@ -114,10 +114,11 @@ CREATE TRIGGER never_wider BEFORE INSERT ON commitment_sources
 -- p_subject_kind null: about anybody; 'contact' takes the contact in p_contact_id. Hidden facts are
 -- not shown. Where the audience is a chat, every source must have been said while everyone behind
 -- the reader was there. What rests on a source that may not be profiled, and what is about somebody
--- who opted out, is not shown.
+-- who opted out, is not shown; nor with p_drafting what rests on a source that may not be drafted from.
 CREATE FUNCTION known_facts(
     p_owner_id bigint, p_reader_kind text, p_reader_id bigint,
-    p_contact_id bigint, p_subject_kind text, p_as_of timestamptz, p_limit integer
+    p_contact_id bigint, p_subject_kind text, p_as_of timestamptz, p_limit integer,
+    p_drafting boolean DEFAULT false
 ) RETURNS TABLE (
     fact_id bigint, subject_kind text, contact_id bigint, subject text, kind text, slot text,
     statement text, confidence real, hearsay boolean, pinned boolean, valid_from timestamptz,
@@ -152,6 +153,7 @@ BEGIN
         GROUP BY f.id
         HAVING bool_and(m.sent_at >= r.since AND m.sent_at < r.until)
            AND (bool_and(o.may_profile) OR min(f.subject_kind) = 'owner')
+           AND (bool_and(o.may_draft) OR NOT coalesce(p_drafting, false))
     )
     SELECT f.id, f.subject_kind, f.contact_id, f.subject, f.kind, f.slot, f.statement, f.confidence,
            f.hearsay, f.pinned, f.valid_from, f.valid_to, t.ids

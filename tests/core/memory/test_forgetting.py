@@ -6,12 +6,15 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from core.errors import BadInput
-from core.ids import FactId, MessageId, OwnerId
+from core.ids import FactId, MessageId, OutboxId, OwnerId
 from core.memory import forgetting
 from core.memory.extraction import extract_new
 from core.memory.facts import bury_fact, correct_fact, list_facts
+from core.memory.messages import delete_messages
 from core.memory.profiling import refresh_profiles
+from core.reply.outbox import settle
 from core.storage.database import Connection, Database
+from core.vocabulary import OutboxState
 from tests.core.memory.world import NOON, World, one
 
 
@@ -235,3 +238,77 @@ async def test_what_is_not_there_cannot_be_forgotten(database: Database, owner: 
             await forgetting.find_message(connection, owner, "77")
         with pytest.raises(BadInput, match="no fact"):
             await forgetting.find_fact(connection, owner, FactId(77))
+
+
+async def test_a_deletion_on_the_platform_reaches_whatever_quotes_the_message(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    world, _ = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        await connection.execute("UPDATE inbox_events SET lane = 'c-Kit', applied_at = now(), error = 'odd'")
+        await connection.execute("DELETE FROM reactions")
+        await connection.execute(
+            """
+            INSERT INTO import_batches (owner_id, id, source_id, format, label) VALUES (%s, 1, %s, 'jsonl', 'a')""",
+            [owner, world.source],
+        )
+        await connection.execute(
+            """
+            INSERT INTO import_changes (owner_id, batch_id, kind, row_id, before)
+            SELECT owner_id, 1, 'message', id, '{"text": "I had a xylophone"}' FROM messages
+            WHERE platform_message_id = 'm1'""",
+        )
+        await connection.execute("UPDATE outbox SET platform_message_ids = '{p1}'")
+        await delete_messages(connection, owner, world.chats["Kit"], ["m1", "m3"], NOON)
+    assert await holding(conninfo, "xylo") == []
+    async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT outcome, final_text FROM labels")
+        assert await cursor.fetchall() == [("edited", "")]
+        cursor = await connection.execute("SELECT event_key FROM inbox_events ORDER BY id")
+        assert await cursor.fetchall() == [("e1",), ("e2",)], "a second delivery must still be known"
+
+
+async def test_a_send_under_way_keeps_its_words_until_it_has_ended(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    world, secret = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        await connection.execute(
+            """
+            UPDATE outbox SET state = 'in_flight', held_by = 'sender', attempts = 1,
+                              held_until = now() + interval '1 minute'"""
+        )
+        target = await forgetting.find_message(connection, owner, str(secret))
+        with pytest.raises(BadInput, match="being sent"):
+            await forgetting.forget(connection, owner, target)
+        await delete_messages(connection, owner, world.chats["Kit"], ["m1"], NOON)
+        send = OutboxId(await one(connection, b"SELECT id FROM outbox", []))
+        cursor = await connection.execute("SELECT state, text FROM outbox")
+        assert await cursor.fetchall() == [("in_flight", "that xylophone")]
+        assert await settle(connection, owner, send, OutboxState.SENT, platform_ids=("p1",), holder="sender")
+    assert "outbox.text" not in await holding(conninfo, "xylo")
+
+
+async def test_a_draft_that_only_quotes_what_was_forgotten_loses_its_words(
+    database: Database, owner: OwnerId
+) -> None:
+    _, secret = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        await connection.execute(
+            """
+            INSERT INTO drafts (owner_id, id, turn_id, version, position, text, intent, origin, confidence, state)
+            SELECT %s, 3, 2, 0, 1, 'So: I have a cat named Xylo', 'inform', 'past_reply', 1, 'discarded'""",
+            [owner],
+        )
+        await connection.execute(
+            "INSERT INTO labels (owner_id, draft_id, outcome) VALUES (%s, 3, 'discarded')", [owner]
+        )
+        await forgetting.forget(
+            connection, owner, await forgetting.find_message(connection, owner, str(secret))
+        )
+        cursor = await connection.execute(
+            """
+            SELECT d.text, l.outcome FROM drafts d
+            JOIN labels l ON l.owner_id = d.owner_id AND l.draft_id = d.id WHERE d.id = 3"""
+        )
+        assert await cursor.fetchall() == [("", "discarded")]

@@ -7,11 +7,12 @@ import pytest
 from core.audience import Reader
 from core.ids import ContactId, OwnerId
 from core.memory.index import index_messages
-from core.memory.membership import Chat
+from core.memory.membership import Chat, ensure_audience
+from core.memory.people import ensure_chat, note_sender
 from core.memory.search import Hit, past_replies, read_messages, recent_turns, search_memory
 from core.storage.database import Database
 from core.vocabulary import ChatKind, Origin
-from tests.core.memory.history import History, open_history, other_source
+from tests.core.memory.history import START, History, open_history, other_source
 from tests.standins import HashEmbedder
 
 EMBEDDER = HashEmbedder()
@@ -208,6 +209,84 @@ async def test_recent_turns_of_a_group_begin_when_its_newest_member_came(history
             until=history.now + timedelta(days=1), limit=5,
         )  # fmt: skip
     assert [turn.text for turn in spoken] == ["Welcome Uwe"]
+
+
+async def own_words(history: History, chat: Chat, *, until: timedelta, drafting: bool = True) -> list[str]:
+    async with history.database.owner(history.owner_id) as connection:
+        spoken = await recent_turns(
+            connection, owner_id=history.owner_id, chat_id=chat.id, thread_id=None,
+            until=history.now + until, limit=20, drafting=drafting,
+        )  # fmt: skip
+    return [turn.text for turn in spoken]
+
+
+MOMENT = timedelta(minutes=1)
+
+
+async def spoke(history: History, chat: Chat, person: str) -> Chat:
+    """The chat once that person has been seen in it, as a live platform tells it."""
+    contact = await history.contact(person)
+    async with history.database.owner(history.owner_id) as connection:
+        return await note_sender(connection, history.owner_id, chat, contact, history.now + MOMENT)
+
+
+async def test_a_direct_chat_that_gained_a_member_keeps_the_old_lines_from_the_newcomer(
+    history: History,
+) -> None:
+    chat = await history.chat("Ines")
+    await history.say(chat, "Ines", "Do not tell Tom about the ring")
+    chat = await spoke(history, chat, "Tom")
+    await history.say(chat, "Tom", "Hello from Tom")
+    assert await own_words(history, chat, until=MOMENT) == ["Hello from Tom"]
+
+
+async def test_a_direct_chat_shows_what_was_said_before_its_counterpart_was_known(history: History) -> None:
+    chat = await history.chat(name="D1")
+    await history.say(chat, None, "Are you free on Friday?")
+    chat = await spoke(history, chat, "Ines")
+    await history.say(chat, "Ines", "Yes!")
+    assert await own_words(history, chat, until=MOMENT) == ["Are you free on Friday?", "Yes!"]
+    chat = await spoke(history, chat, "Tom")
+    assert await own_words(history, chat, until=MOMENT) == []
+
+
+async def test_where_nobody_knows_who_listens_only_the_running_conversation_is_shown(
+    history: History,
+) -> None:
+    async with history.database.owner(history.owner_id) as connection:
+        chat = await ensure_chat(
+            connection, history.owner_id, history.account, "hall", ChatKind.GROUP, "hall", None, at=START
+        )
+    chat = await spoke(history, chat, "Ines")
+    await history.say(chat, "Ines", "The ring is in the drawer")
+    await history.say(chat, "Ines", "Anybody here?", after=timedelta(hours=5))
+    assert await own_words(history, chat, until=MOMENT) == ["Anybody here?"]
+    chat = await spoke(history, chat, "Tom")
+    await history.say(chat, "Tom", "I am new")
+    assert await own_words(history, chat, until=MOMENT) == ["I am new"]
+    assert await own_words(history, chat, until=timedelta(hours=2)) == []
+
+
+async def test_a_line_that_the_owner_took_back_is_shown_to_no_chat(history: History) -> None:
+    chat = await history.chat("Ines")
+    line = await history.say(chat, "Ines", "The ring is in the drawer")
+    async with history.database.owner(history.owner_id) as connection:
+        audience = await ensure_audience(connection, history.owner_id, "owner")
+    await history.run(
+        "UPDATE messages SET audience_id = %s, audience_set = true WHERE id = %s", audience, line
+    )
+    assert await own_words(history, chat, until=MOMENT) == []
+
+
+async def test_a_chats_own_lines_are_drafted_from_where_their_source_may_be(history: History) -> None:
+    chat = await history.chat("Ines")
+    closed = await other_source(history, "closed", may_draft=False)
+    await history.say(chat, "Ines", "From a closed source", source=closed)
+    await history.say(chat, "Ines", "From an open one")
+    assert await own_words(history, chat, until=MOMENT) == ["From an open one"]
+    assert len(await own_words(history, chat, until=MOMENT, drafting=False)) == 2
+    await history.run("UPDATE sources SET may_draft = false WHERE id = %s", history.source)
+    assert await own_words(history, chat, until=MOMENT) == ["From an open one"], "the console is exempt"
 
 
 async def replies(history: History, query: str, reader: Reader, **more: Any) -> list[tuple[str, str]]:

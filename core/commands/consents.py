@@ -1,0 +1,208 @@
+"""`locum memory consents`, `audience` and `opt-out`: what may be used, before whom, and of whom."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import BadInput
+from core.ids import FactId
+from core.memory.consents import (
+    Source,
+    Wishes,
+    Withdrawn,
+    change_consents,
+    find_source,
+    list_sources,
+    opt_in,
+    opt_out,
+)
+from core.memory.forgetting import find_message
+from core.memory.profiling import refresh_profiles
+from core.memory.references import find_contact
+from core.memory.sharing import Audience, share_fact, share_message
+from core.runtime import Locum, open_locum
+from core.settings import load_settings
+from core.storage.database import Connection
+from core.terminal import said
+
+out = Console(highlight=False)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+class Row(StrEnum):
+    """What has an audience."""
+
+    MESSAGE = "message"
+    FACT = "fact"
+
+
+def register(memory: typer.Typer) -> None:
+    """Add the commands to `locum memory`."""
+    memory.command("consents")(consents)
+    memory.command("audience")(audience)
+    memory.command("opt-out")(leave_out)
+
+
+def consents(
+    *,
+    source: Annotated[
+        str | None, typer.Option(help="Which source: its number, name or platform. Without: all are shown.")
+    ] = None,
+    draft: Annotated[
+        bool | None, typer.Option("--draft/--no-draft", help="Drafts may rest on its messages.")
+    ] = None,
+    profile: Annotated[
+        bool | None, typer.Option("--profile/--no-profile", help="Facts about others may come from it.")
+    ] = None,
+    training: Annotated[
+        bool | None, typer.Option("--training/--no-training", help="Your voice may be learned from it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each source may be used for, or change it for one.
+
+    Withdrawn is withdrawn at once: drafts on show that rest on it, facts about others that it told, and
+    adapters that learned from it go. What you said of yourself there is no profile of anybody, and stays.
+    """
+    wishes = Wishes(draft=draft, profile=profile, training=training)
+    if wishes.any and source is None:
+        raise BadInput("Say which source with --source: 'locum memory consents' lists them.")
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        if source is None:
+            _show_sources(await list_sources(connection, locum.owner_id), as_json=as_json)
+            return
+        found = await find_source(connection, locum.owner_id, source)
+        if not wishes.any:
+            _show_sources([found], as_json=as_json)
+            return
+        now, gone = await change_consents(connection, locum.owner_id, found, wishes)
+        if as_json:
+            _print_json({"source": asdict(now), "withdrawn": asdict(gone)})
+            return
+        _show_sources([now], as_json=False)
+        _show_withdrawn(gone)
+
+    _run(work, refresh=wishes.any)
+
+
+def audience(
+    kind: Annotated[Row, typer.Argument(help="What it is.")],
+    what: Annotated[str, typer.Argument(help="Which: its number; a message also by its platform's id.")],
+    *,
+    anyone: Annotated[bool, typer.Option("--anyone", help="Anyone may learn it.")] = False,
+    owner: Annotated[bool, typer.Option("--owner", help="Nobody but you.")] = False,
+    contact: Annotated[
+        list[str] | None, typer.Option(help="Exactly this contact; give it again for more.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say who may learn a message or a fact, from now on.
+
+    Where a message may be learned by fewer, what was concluded from it is read anew. A fact can be known
+    more widely than the messages that say it: those keep their own audience.
+    """
+    if [anyone, owner, bool(contact)].count(True) != 1:
+        raise BadInput("Give one of --anyone, --owner, or --contact (once for each contact).")
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        people = [await find_contact(connection, locum.owner_id, name) for name in contact or ()]
+        wanted = Audience(
+            kind="anyone" if anyone else "owner" if owner else "contacts",
+            contacts=tuple(sorted({person.id for person in people})),
+        )
+        if kind is Row.MESSAGE:
+            (number,) = (await find_message(connection, locum.owner_id, what)).messages
+            await share_message(connection, locum.owner_id, number, wanted)
+        else:
+            if not what.isdigit():
+                raise BadInput(f"'{what}' is no fact's number: 'locum memory facts' shows them.")
+            number = FactId(int(what))
+            await share_fact(connection, locum.owner_id, number, wanted)
+        if as_json:
+            _print_json(
+                {"kind": kind, "id": number, "audience": wanted.kind, "contacts": list(wanted.contacts)}
+            )
+            return
+        names = ", ".join(sorted({person.name for person in people})) or wanted.kind
+        out.print(said(f"The {kind} {number} may be learned by: {names}."))
+
+    _run(work)
+
+
+def leave_out(
+    contact: Annotated[str, typer.Argument(help="A name, a platform's id, or the number Locum shows.")],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="No longer.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave a contact out of profiles and of training, without forgetting them.
+
+    Their profile and what was concluded from their words go, also what you corrected or pinned of it.
+    Their messages so far stay; new ones are not stored, and get no drafts, until --undo.
+    """
+
+    async def work(locum: Locum, connection: Connection) -> None:
+        found = await find_contact(connection, locum.owner_id, contact)
+        gone = Withdrawn()
+        if undo:
+            await opt_in(connection, locum.owner_id, found)
+        else:
+            gone = await opt_out(connection, locum.owner_id, found)
+        if as_json:
+            _print_json(
+                {"contact": found.id, "name": found.name, "opted_out": not undo, "withdrawn": asdict(gone)}
+            )
+            return
+        out.print(said(f"{found.name} is {'no longer ' if undo else ''}left out."))
+        _show_withdrawn(gone)
+
+    _run(work, refresh=True)
+
+
+def _run(work: Callable[[Locum, Connection], Awaitable[None]], *, refresh: bool = False) -> None:
+    async def main() -> None:
+        async with open_locum(load_settings()) as locum:
+            async with locum.database.owner(locum.owner_id) as connection:
+                await work(locum, connection)
+            if refresh:
+                await refresh_profiles(locum.database, locum.owner_id)
+
+    asyncio.run(main())
+
+
+def _show_sources(sources: list[Source], *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"sources": [asdict(source) for source in sources]})
+        return
+    table = Table("source", "kind", "platform", "name", "messages", "draft", "profile", "training")
+    for source in sources:
+        allowed = (source.may_draft, source.may_profile, source.may_train)
+        table.add_row(
+            str(source.id),
+            source.kind,
+            source.platform,
+            said(source.name),
+            str(source.messages),
+            *("yes" if each else "no" for each in allowed),
+        )
+    out.print(table)
+
+
+def _show_withdrawn(gone: Withdrawn) -> None:
+    told = [f"{count} {what.replace('_', ' ')}" for what, count in asdict(gone).items() if count]
+    if told:
+        out.print(f"Withdrawn: {', '.join(told)}.")
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
