@@ -187,9 +187,8 @@ class ReplyPath:
         """The slate for a situation, stored or supposed; writes nothing and sends nothing."""
         self.on_step("recall")
         vector, model = await self._embed(situation.text)
-        async with self.database.owner(situation.account.owner_id) as connection:
-            recalled = await recall(connection, situation, vector, model)
-            adapter = await _active_adapter(connection, situation.account.owner_id)
+        recalled = await recall(self.database, situation, vector, model)
+        adapter = await self._active_adapter(situation.account.owner_id)
         journal.note(
             "recall",
             f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
@@ -228,6 +227,17 @@ class ReplyPath:
             log.warning("embedder.failed", error=type(error).__name__)
             return None, ""
         return vectors[0], self.embedder.name
+
+    async def _active_adapter(self, owner_id: OwnerId) -> ActiveAdapter | None:
+        """The adapter that the model drafts with, where there is a model."""
+        if self.generator is None:
+            return None
+        async with self.database.owner(owner_id) as connection:
+            cursor = await connection.execute(
+                "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
+            )
+            row = await cursor.fetchone()
+        return ActiveAdapter(id=row[0], name=row[1]) if row else None
 
     async def _compose(
         self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None
@@ -319,11 +329,3 @@ async def _chat_of(connection: Connection, lane: Lane) -> ChatId | None:
     )
     row = await cursor.fetchone()
     return ChatId(int(row[0])) if row else None
-
-
-async def _active_adapter(connection: Connection, owner_id: OwnerId) -> ActiveAdapter | None:
-    cursor = await connection.execute(
-        "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
-    )
-    row = await cursor.fetchone()
-    return ActiveAdapter(id=row[0], name=row[1]) if row else None
