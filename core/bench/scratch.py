@@ -28,7 +28,7 @@ async def scratch_database(settings: Settings) -> AsyncGenerator[Database]:
             try:
                 await migrate(conninfo)
                 async with Database(
-                    conninfo, most_connections=2, own_logins=services.admin_conninfo is not None
+                    conninfo, most_connections=4, own_logins=services.admin_conninfo is not None
                 ) as database:
                     yield database
             finally:

@@ -14,7 +14,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from core.reply.inbox import Lane, lock_lane
-from core.reply.patience import Patience
+from core.reply.patience import Patience, is_cancelled
 from core.storage.database import Connection, Database
 
 log = structlog.get_logger()
@@ -73,6 +73,8 @@ async def _keep(database: Database, lane: Lane, epoch: int, patience: Patience) 
             async with database.owner(lane.owner_id) as connection:
                 await _renew(connection, lane, epoch, patience.lane)
         except (psycopg.OperationalError, PoolTimeout) as error:
+            if is_cancelled():
+                return
             log.warning("lease.not_renewed", error=type(error).__name__)
 
 

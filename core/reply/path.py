@@ -52,7 +52,7 @@ from core.reply.inbox import (
 from core.reply.journal import Journal
 from core.reply.lanes import hold_lane, holds
 from core.reply.outbox import queue_send
-from core.reply.patience import Patience
+from core.reply.patience import Patience, is_cancelled
 from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
 from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn
@@ -183,9 +183,8 @@ class ReplyPath:
         """The slate for a situation, stored or supposed; writes nothing and sends nothing."""
         self.on_step("recall")
         vector, model = await self._embed(situation.text)
-        async with self.database.owner(situation.account.owner_id) as connection:
-            recalled = await recall(connection, situation, vector, model)
-            adapter = await _active_adapter(connection, situation.account.owner_id)
+        recalled = await recall(self.database, situation, vector, model)
+        adapter = await self._active_adapter(situation.account.owner_id)
         journal.note(
             "recall",
             f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
@@ -224,6 +223,17 @@ class ReplyPath:
             log.warning("embedder.failed", error=type(error).__name__)
             return None, ""
         return vectors[0], self.embedder.name
+
+    async def _active_adapter(self, owner_id: OwnerId) -> ActiveAdapter | None:
+        """The adapter that the model drafts with, where there is a model."""
+        if self.generator is None:
+            return None
+        async with self.database.owner(owner_id) as connection:
+            cursor = await connection.execute(
+                "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
+            )
+            row = await cursor.fetchone()
+        return ActiveAdapter(id=row[0], name=row[1]) if row else None
 
     async def _compose(
         self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None
@@ -278,9 +288,7 @@ class ReplyPath:
 
         async def watch() -> None:
             nonlocal stale
-            while (
-                not finished
-            ):  # being cancelled amid a query can surface as the query's error, suppressed below
+            while not is_cancelled():
                 await asyncio.sleep(self.patience.watch)
                 with suppress(psycopg.OperationalError, PoolTimeout):
                     async with self.database.owner(owner_id) as connection:
@@ -321,11 +329,3 @@ async def _chat_of(connection: Connection, lane: Lane) -> ChatId | None:
     )
     row = await cursor.fetchone()
     return ChatId(int(row[0])) if row else None
-
-
-async def _active_adapter(connection: Connection, owner_id: OwnerId) -> ActiveAdapter | None:
-    cursor = await connection.execute(
-        "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
-    )
-    row = await cursor.fetchone()
-    return ActiveAdapter(id=row[0], name=row[1]) if row else None

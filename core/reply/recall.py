@@ -16,8 +16,8 @@ from core.ids import MessageId
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.search import Spoken, past_replies, read_messages, recent_turns, search_memory
 from core.reply.situation import Situation
-from core.reply.wording import is_deferral
-from core.storage.database import Connection
+from core.reply.wording import is_deferral, is_question
+from core.storage.database import Connection, Database, side_by_side
 from core.vocabulary import Origin
 
 RECENT = 12
@@ -67,41 +67,79 @@ class Recalled:
 
 
 async def recall(
-    connection: Connection, situation: Situation, vector: NDArray[np.float32] | None, model: str
+    database: Database, situation: Situation, vector: NDArray[np.float32] | None, model: str
 ) -> Recalled:
-    """Recent lines, what was said about it before, how the owner answered the like, and who is who."""
-    owner_id = situation.account.owner_id
+    """Recent lines, what was said about it before, how the owner answered the like, and who is who.
+
+    Two transactions side by side: the two searches are most of the time that a turn takes.
+    """
     reader = Reader.chat(situation.chat_id)
-    found, facts = await _found(connection, situation, reader, vector, model)
-    said = await recent_turns(
-        connection,
-        owner_id=owner_id,
-        chat_id=situation.chat_id,
-        thread_id=situation.thread_id,
-        until=situation.since,
-        limit=LOOKED_THROUGH,
-        drafting=True,
+    (memories, facts, profile, biography), (recent, deferrals, answered) = await side_by_side(
+        _known(database, situation, reader, vector, model), _said(database, situation, reader, vector, model)
     )
     return Recalled(
-        recent=tuple(said[-RECENT:]),
-        memories=found,
+        recent=recent,
+        memories=memories,
         facts=facts,
-        answered=await _answered(connection, situation, reader, vector, model),
-        deferrals=_putting_off(said) or await _deferrals(connection, situation, reader, model),
-        profile=await read_profile(
+        answered=answered,
+        deferrals=deferrals,
+        profile=profile,
+        biography=biography,
+    )
+
+
+async def _known(
+    database: Database,
+    situation: Situation,
+    reader: Reader,
+    vector: NDArray[np.float32] | None,
+    model: str,
+) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], Profile | None, Profile | None]:
+    """Messages and facts about what is asked, and the profiles of who asks and who is asked."""
+    owner_id = situation.account.owner_id
+    async with database.owner(owner_id) as connection:
+        messages, facts = await _found(connection, situation, reader, vector, model)
+        profile = (
+            await read_profile(
+                connection,
+                owner_id=owner_id,
+                reader=reader,
+                contact_id=situation.contact_id,
+                as_of=situation.now,
+                drafting=True,
+            )
+            if situation.contact_id is not None
+            else None
+        )
+        biography = await read_profile(
+            connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now, drafting=True
+        )
+    return messages, facts, profile, biography
+
+
+async def _said(
+    database: Database,
+    situation: Situation,
+    reader: Reader,
+    vector: NDArray[np.float32] | None,
+    model: str,
+) -> tuple[tuple[Spoken, ...], tuple[Spoken, ...], tuple[Answered, ...]]:
+    """The chat's own last lines, how the owner puts things off, and how the owner answered the like."""
+    async with database.owner(situation.account.owner_id) as connection:
+        said = await recent_turns(
             connection,
-            owner_id=owner_id,
-            reader=reader,
-            contact_id=situation.contact_id,
-            as_of=situation.now,
+            owner_id=situation.account.owner_id,
+            chat_id=situation.chat_id,
+            thread_id=situation.thread_id,
+            until=situation.since,
+            limit=LOOKED_THROUGH,
             drafting=True,
         )
-        if situation.contact_id is not None
-        else None,
-        biography=await read_profile(
-            connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now, drafting=True
-        ),
-    )
+        deferrals = _putting_off(said)
+        if not deferrals and any(is_question(message.words) for message in situation.incoming):
+            deferrals = await _deferrals(connection, situation, reader, model)
+        answered = await _answered(connection, situation, reader, vector, model)
+    return tuple(said[-RECENT:]), deferrals, answered
 
 
 def _putting_off(said: Sequence[Spoken]) -> tuple[Spoken, ...]:

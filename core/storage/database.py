@@ -6,9 +6,10 @@ the embedded server it also logs in as that role, so that no statement can step 
 managed server gives Locum one login, the tables' owner, whom forced row-level security binds too.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 from pgvector.psycopg import register_vector_async
@@ -20,6 +21,9 @@ from core.errors import StorageError
 from core.ids import OwnerId
 
 Connection = psycopg.AsyncConnection[TupleRow]
+
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 async def _configure(connection: Connection) -> None:
@@ -83,3 +87,15 @@ class Database:
         """A transaction that sees what is unfinished across owners: ids and times, never text."""
         async with self._sweep.connection() as connection:
             yield connection
+
+
+async def side_by_side(
+    first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]
+) -> tuple[First, Second]:
+    """Both results; when one fails the other is stopped, and the failure is raised as it is, in no group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            one, other = tasks.create_task(first), tasks.create_task(second)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return one.result(), other.result()

@@ -16,6 +16,7 @@ CREATE TABLE passages (
     PRIMARY KEY (owner_id, message_id),
     FOREIGN KEY (owner_id, message_id) REFERENCES messages ON DELETE CASCADE
 );
+CREATE INDEX passages_of_session ON passages (owner_id, session_id);
 COMMENT ON COLUMN passages.session_id IS 'The id of the session''s first message; long sessions are cut';
 
 -- What the ranking must know of an owner's whole corpus. Only words that many messages share are kept
@@ -331,29 +332,40 @@ BEGIN
     RETURN coalesce(v_ids, '{}');
 END $$;
 
--- Four signals over the candidates (the message and it with its neighbours, by words and by meaning),
--- each scaled by its best, plus the best of the candidate's session: weights measured, not learned.
-CREATE FUNCTION fuse_candidates(
-    p_owner_id bigint, p_ids bigint[], p_visible bigint[], p_queries tsquery[], p_idf double precision[],
-    p_embedding halfvec, p_model text, p_limit integer
-) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
-                 dense real, dense_window real)
-LANGUAGE plpgsql STABLE ROWS 20
+-- What speaks for one candidate: it and it with its neighbours, by words and by meaning.
+CREATE TYPE message_signals AS (
+    id bigint, chat_id bigint, sent_at timestamptz, session_id bigint,
+    words_turn double precision, words_window double precision,
+    sense_turn double precision, sense_window double precision
+);
+
+-- The signals of those of the messages that the scope shows.
+CREATE FUNCTION measure_candidates(
+    p_scope search_scope, p_ids bigint[], p_queries tsquery[], p_idf double precision[],
+    p_embedding halfvec, p_model text
+) RETURNS message_signals[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
 SET work_mem = '32MB'
 AS $$
 DECLARE
     v_average double precision := coalesce(
-        (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
+        (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id), 10);
+    v_signals message_signals[];
 BEGIN
-    RETURN QUERY
-    WITH places AS MATERIALIZED (
+    -- By arrays of keys: sorted, they find neighbours in one descent of the index.
+    WITH placed AS MATERIALIZED (
+        SELECT p.message_id, p.before_id, p.after_id, p.session_id
+        FROM passages p WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (p_ids)
+    ), places AS MATERIALIZED (
         SELECT c.id, p.before_id, p.after_id, coalesce(p.session_id, -c.id) AS session_id
-        FROM (SELECT DISTINCT unnest(p_ids)) c(id)
-        LEFT JOIN passages p ON p.owner_id = p_owner_id AND p.message_id = c.id
+        FROM (SELECT DISTINCT unnest(p_ids)) c(id) LEFT JOIN placed p ON p.message_id = c.id
     ), texts AS MATERIALIZED (
         SELECT m.id, m.chat_id, m.sent_at, m.tsv
-        FROM unnest(p_visible) x(id) JOIN messages m ON m.owner_id = p_owner_id AND m.id = x.id
+        FROM messages m
+        WHERE m.owner_id = p_scope.owner_id
+          AND m.id = ANY ((SELECT visible_ids(p_scope, p_ids || array_agg(n.id))
+                           FROM placed p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
+                           WHERE n.id IS NOT NULL)::bigint[])
     ), pieces AS MATERIALIZED (
         SELECT x.id, x.chat_id, x.sent_at, length(x.tsv) AS size, coalesce(k.words, 0) AS words
         FROM texts x
@@ -378,28 +390,43 @@ BEGIN
         SELECT e.message_id, max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'turn') AS turn,
                max(-(e.embedding <#> p_embedding)) FILTER (WHERE e.span = 'window') AS around
         FROM embeddings e
-        WHERE e.owner_id = p_owner_id AND e.model = p_model AND e.span IN ('turn', 'window')
+        WHERE e.owner_id = p_scope.owner_id AND e.model = p_model AND e.span IN ('turn', 'window')
           AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids)
         GROUP BY e.message_id
-    ), signals AS MATERIALIZED (
-        -- BM25 with k1 = 0.9, b = 0.4, each word counted once.
-        SELECT w.id, w.chat_id, w.sent_at, w.session_id,
-               one.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.size / v_average)) AS words_turn,
-               three.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.window_size / (3 * v_average))) AS words_window,
-               greatest(coalesce(n.turn, 0), 0) AS sense_turn,
-               greatest(coalesce(CASE WHEN w.whole THEN n.around ELSE n.turn END, 0), 0) AS sense_window
-        FROM windows w
-        JOIN weights one ON one.words = w.words
-        JOIN weights three ON three.words = w.window_words
-        LEFT JOIN near n ON n.message_id = w.id
-    ), fused AS MATERIALIZED (
+    )
+    -- BM25 with k1 = 0.9, b = 0.4, each word counted once.
+    SELECT array_agg(ROW(w.id, w.chat_id, w.sent_at, w.session_id,
+               one.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.size / v_average)),
+               three.weight * 1.9 / (1 + 0.9 * (0.6 + 0.4 * w.window_size / (3 * v_average))),
+               greatest(coalesce(n.turn, 0), 0),
+               greatest(coalesce(CASE WHEN w.whole THEN n.around ELSE n.turn END, 0), 0))::message_signals)
+    INTO v_signals
+    FROM windows w
+    JOIN weights one ON one.words = w.words
+    JOIN weights three ON three.words = w.window_words
+    LEFT JOIN near n ON n.message_id = w.id;
+    RETURN coalesce(v_signals, '{}');
+END $$;
+
+-- The best of the candidates: each signal scaled by its best, plus the best of the candidate's session.
+-- Weights measured, not learned.
+CREATE FUNCTION fuse_candidates(p_signals message_signals[], p_limit integer)
+RETURNS TABLE (id bigint, chat_id bigint, session_id bigint, score real, lexical real, lexical_window real,
+               dense real, dense_window real)
+LANGUAGE plpgsql STABLE ROWS 20
+SET search_path = locum, public, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH fused AS MATERIALIZED (
         SELECT s.*, coalesce(s.words_turn / nullif(max(s.words_turn) OVER (), 0), 0)
                   + coalesce(s.words_window / nullif(max(s.words_window) OVER (), 0), 0)
                   + coalesce(s.sense_turn / nullif(max(s.sense_turn) OVER (), 0), 0)
                   + coalesce(s.sense_window / nullif(max(s.sense_window) OVER (), 0), 0) AS total
-        FROM signals s
+        FROM unnest(p_signals) s
     )
-    SELECT f.id, f.chat_id,
+    SELECT f.id, f.chat_id, f.session_id,
            (f.total + coalesce(max(f.total) OVER (PARTITION BY f.session_id)
                                / nullif(max(f.total) OVER (), 0), 0))::real AS score,
            f.words_turn::real, f.words_window::real, f.sense_turn::real, f.sense_window::real
@@ -416,7 +443,7 @@ CREATE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $
 CREATE FUNCTION find_candidates(
     p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_spans text[],
     p_depth integer, p_asked boolean, p_exact boolean,
-    OUT ids bigint[], OUT queries tsquery[], OUT idf double precision[]
+    OUT ids bigint[], OUT queries tsquery[], OUT idf double precision[], OUT bounded boolean
 ) LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
@@ -437,7 +464,8 @@ BEGIN
               AND m.sent_at < p_scope.until
             LIMIT exact_search_limit() + 1) s;
     END IF;
-    IF v_seen > exact_search_limit() THEN
+    bounded := v_seen > exact_search_limit() AND NOT p_exact;
+    IF bounded THEN
         p_depth := 2 * p_depth;  -- Among more rows, more come close.
     END IF;
     WITH terms AS (
@@ -472,17 +500,31 @@ CREATE FUNCTION rank_messages(
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
+#variable_conflict use_column
 DECLARE
+    -- So many of the best tell in which sessions to look on, and so many messages are looked at there.
+    c_best constant integer := 20;
+    c_mates constant integer := 400;
     c record;
-    v_around bigint[];
+    v_signals message_signals[];
+    v_mates bigint[];
 BEGIN
     c := find_candidates(p_scope, p_query, p_embedding, p_model, '{turn,window}', p_depth, false, p_exact);
-    SELECT array_agg(n.id) INTO v_around
-    FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
-    WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (c.ids) AND n.id IS NOT NULL;
-    RETURN QUERY SELECT * FROM fuse_candidates(
-        p_scope.owner_id, c.ids, visible_ids(p_scope, c.ids || v_around), c.queries, c.idf,
-        p_embedding, p_model, p_limit);
+    v_signals := measure_candidates(p_scope, c.ids, c.queries, c.idf, p_embedding, p_model);
+    IF c.bounded THEN
+        -- The best message of a session lifts the others, also those that no index pointed at.
+        SELECT array_agg(m.message_id) INTO v_mates FROM (
+            SELECT p.message_id FROM (
+                SELECT f.session_id, max(f.score) AS score FROM fuse_candidates(v_signals, c_best) f
+                GROUP BY f.session_id) b
+            JOIN passages p ON p.owner_id = p_scope.owner_id AND p.session_id = b.session_id
+            ORDER BY b.score DESC LIMIT c_mates) m
+        WHERE m.message_id <> ALL (c.ids);
+        v_signals := v_signals || measure_candidates(p_scope, v_mates, c.queries, c.idf, p_embedding, p_model);
+    END IF;
+    RETURN QUERY
+        SELECT f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
+        FROM fuse_candidates(v_signals, p_limit) f;
 END $$;
 
 -- ─── Facts ──────────────────────────────────────────────────────────────────────────────────
@@ -751,7 +793,7 @@ BEGIN
     FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
         'search_scope_of', 'visible_messages', 'visible_message', 'visible_ids',
         'search_terms', 'dense_candidates', 'lexical_candidates',
-        'fuse_candidates', 'find_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
+        'measure_candidates', 'fuse_candidates', 'find_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
         'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages')
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO locum_search', f);

@@ -176,7 +176,8 @@ async def test_the_searching_role_lends_nothing_but_the_roads(history: History) 
     for statement in (
         "SELECT * FROM visible_messages(NULL)",
         "SELECT * FROM search_terms(1, 'cat')",
-        "SELECT * FROM fuse_candidates(1, '{}', '{1}', '{}', '{}', NULL, 'm', 5)",
+        "SELECT * FROM fuse_candidates('{}', 5)",
+        "SELECT measure_candidates(NULL, '{1}', '{}', '{}', NULL, 'm')",
         "SELECT visible_ids(NULL, '{1}')",
         "SELECT find_candidates(NULL, 'cat', NULL, 'm', '{turn}', 5, false, false)",
     ):

@@ -10,6 +10,7 @@ from core.reply.wording import (
     checkable_details,
     intent_of,
     is_acknowledgement,
+    is_alike,
     is_deferral,
     is_greeting,
     is_question,
@@ -222,6 +223,11 @@ def test_no_text_breaks_the_rules(text: str) -> None:
     mentions(text, (text, "Mara"))
     assert language_of(text, "")
     assert likeness(text, text) in {0.0, 1.0}
+
+
+@given(st.text("ab cd", max_size=60), st.text("ab cd", max_size=60), st.floats(0.1, 0.9))
+def test_what_is_alike_is_as_alike_as_the_measure_says(one: str, other: str, least: float) -> None:
+    assert is_alike(one, other, least) == (likeness(one, other) > least)
 
 
 @pytest.mark.parametrize(
