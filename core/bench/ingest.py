@@ -32,6 +32,7 @@ from core.errors import BadInput
 from core.history.archive import Archive
 from core.history.detect import open_reader
 from core.history.load import load_history
+from core.history.spool import Spool
 from core.history.survey import find_owner, take_survey
 from core.owners import ensure_owner
 from core.runtime import admin_conninfo, open_services
@@ -123,13 +124,13 @@ async def _compare(conninfo: str, path: Path, owner: str) -> Measured:
     memory_before = _peak_mib()
     async with Database(conninfo, most_connections=2) as database:
         owner_id = await ensure_owner(database, "bench")
-        with closing(Archive(path)) as archive:
+        with closing(Archive(path)) as archive, Spool() as spool:
             began = time.perf_counter()
             reader = open_reader(archive)
-            survey = take_survey(reader)
+            survey = take_survey(reader, spool=spool)
             find_owner(survey, [owner] if owner else [], None)
             surveyed = time.perf_counter()
-            loaded = await load_history(database, owner_id, reader, survey, label=path.name)
+            loaded = await load_history(database, owner_id, spool, survey, label=path.name)
             done = time.perf_counter()
     peak = _peak_mib()
     if not loaded.messages_new:

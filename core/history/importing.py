@@ -13,7 +13,7 @@ from core.errors import BadInput
 from core.history.archive import Archive
 from core.history.detect import open_reader
 from core.history.load import Loaded, load_history
-from core.history.record import Reader
+from core.history.spool import Spool
 from core.history.survey import Ask, Survey, describe_owner, find_owner, take_survey
 from core.history.whatsapp import AskDayFirst
 from core.ids import BatchId, OwnerId
@@ -84,7 +84,7 @@ class Report:
 async def preview_history(path: Path, wishes: Wishes, *, on_progress: Progress = _silent) -> Report:
     """What an import would find: nothing is stored, and an owner who is not certain is not asked for."""
     with closing(await asyncio.to_thread(Archive, path)) as archive:
-        _, survey = await _survey(archive, wishes, on_progress)
+        survey = await _survey(archive, wishes, on_progress)
     try:
         find_owner(survey, wishes.owners, None)
     except BadInput as error:
@@ -96,22 +96,24 @@ async def import_history(
     database: Database, owner_id: OwnerId, path: Path, wishes: Wishes, *, on_progress: Progress = _silent
 ) -> Report:
     """Imports an export. Raises `BadInput` where it is refused; then nothing was stored."""
-    with closing(await asyncio.to_thread(Archive, path)) as archive:
-        reader, survey = await _survey(archive, wishes, on_progress)
+    with closing(await asyncio.to_thread(Archive, path)) as archive, Spool() as spool:
+        survey = await _survey(archive, wishes, on_progress, spool)
         find_owner(survey, wishes.owners, wishes.ask_owner)
         loaded = await load_history(
             database,
             owner_id,
-            reader,
+            spool,
             survey,
             label=path.name,
             training=wishes.training,
-            on_progress=lambda done: on_progress("Storing", done, reader.total_bytes),
+            on_progress=lambda done: on_progress("Storing", done, spool.size),
         )
     return _report(survey, loaded)
 
 
-async def _survey(archive: Archive, wishes: Wishes, on_progress: Progress) -> tuple[Reader, Survey]:
+async def _survey(
+    archive: Archive, wishes: Wishes, on_progress: Progress, spool: Spool | None = None
+) -> Survey:
     reader = await asyncio.to_thread(
         open_reader,
         archive,
@@ -121,8 +123,8 @@ async def _survey(archive: Archive, wishes: Wishes, on_progress: Progress) -> tu
         ask_day_first=wishes.ask_day_first,
     )
     total = reader.total_bytes
-    return reader, await asyncio.to_thread(
-        take_survey, reader, lambda done: on_progress("Reading", done, total)
+    return await asyncio.to_thread(
+        take_survey, reader, lambda done: on_progress("Reading", done, total), spool
     )
 
 

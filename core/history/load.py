@@ -1,31 +1,28 @@
-"""The second reading of an export: its messages into Postgres, chunk by chunk, in constant memory.
+"""The messages of a surveyed export into Postgres, block by block, in constant memory.
 
-Each chunk is copied into a temporary table and merged by the platform's ids in a few statements, in
-a transaction of its own, while the next is read. Two lanes store side by side; what must keep its order
+What the survey spooled is copied into a temporary table and merged by the platform's ids in a few
+statements, each block in a transaction of its own. Lanes store side by side; what must keep its order
 (the messages of one moment in a chat, a message that comes twice) goes down the same lane. A crash
-leaves whole chunks of each lane: importing again adds the rest.
+leaves whole blocks of each lane: importing again adds the rest.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from psycopg.errors import DeadlockDetected
 from psycopg.types.json import Jsonb
 
-from core.history.plan import Place, Plan, make_plan
-from core.history.record import Entry, HistoryMessage, Reader, unusable
+from core.history.plan import Place, make_plan
+from core.history.spool import LANES, NULL, Beside, Spool, Spooled
 from core.history.survey import Survey
 from core.ids import BatchId, OwnerId
 from core.storage.database import Connection, Database
 from core.vocabulary import Origin
 
-CHUNK = 10_000
-LANES = 2
 ATTEMPTS = 3
-"""Of a chunk: two lanes can only block each other where an export gives one message at two times."""
+"""Of a block: two lanes can only block each other where an export gives one message at two times."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,17 +34,22 @@ class Loaded:
     messages_updated: int = 0
     chats_new: int = 0
     contacts_new: int = 0
+    bytes: int = 0
+    """Of the spool, so far."""
     skipped: Counter[str] = field(default_factory=Counter[str])
 
 
 @dataclass(slots=True, kw_only=True)
 class _Chunk:
-    messages: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    lines: list[str] = field(default_factory=list[str])
+    """Messages as COPY reads them."""
     attachments: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     reactions: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     threaded: bool = False
     typed: bool = False
     skipped: Counter[str] = field(default_factory=Counter[str])
+    copied: bytes = b""
+    """The lines as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +64,17 @@ class _Merged:
 async def load_history(
     database: Database,
     owner_id: OwnerId,
-    reader: Reader,
+    spool: Spool,
     survey: Survey,
     *,
     label: str,
     training: bool | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Loaded:
-    """Stores what the surveyed export holds. `survey.owners` must be known (see `find_owner`)."""
+    """Stores what the survey spooled; progress is told in bytes of the spool.
+
+    `survey.owners` must be known (see `find_owner`).
+    """
     async with database.owner(owner_id) as connection:
         plan = await make_plan(connection, owner_id, survey, label=label, training=training)
     loaded = Loaded(
@@ -78,105 +83,103 @@ async def load_history(
         contacts_new=plan.new_contacts,
         skipped=Counter(survey.skipped),
     )
-    entries = reader.entries()
-    lanes = [asyncio.Queue[_Chunk | None](maxsize=1) for _ in range(LANES)]
+    chunks = _Chunks(spool, [plan.places[key] for key in spool.chats])
+    store = _Store(database, owner_id, loaded, on_progress)
     async with asyncio.TaskGroup() as stores:
-        for lane in lanes:
-            stores.create_task(_Store(database, owner_id, loaded).run(lane))
-        while (chunks := await asyncio.to_thread(_take, entries, plan)) is not None:
-            for lane, chunk in zip(lanes, chunks, strict=True):
-                await lane.put(chunk)
-            on_progress(reader.bytes_read)
-        for lane in lanes:
-            await lane.put(None)
+        for lane in range(LANES):
+            stores.create_task(store.run(chunks.of_lane(lane)))
     async with database.owner(owner_id) as connection:
         await _close_batch(connection, owner_id, survey, loaded)
     return loaded
 
 
-def _take(entries: Iterator[Entry], plan: Plan) -> list[_Chunk] | None:
-    """The next chunk of each lane; None at the export's end."""
-    chunks = [_Chunk() for _ in range(LANES)]
-    read = 0
-    for entry in islice(entries, CHUNK * LANES):
-        read += 1
-        if isinstance(entry, HistoryMessage) and not unusable(entry):
-            chat = entry.chat
-            place = plan.places[chat.platform, chat.account, chat.id]
-            _add(chunks[hash((place.chat_id, entry.sent_at)) % LANES], entry, place)
-    return chunks if read else None
+class _Chunks:
+    """The blocks of a spool with what the plan decides about each message."""
+
+    def __init__(self, spool: Spool, places: Sequence[Place]) -> None:
+        self._spool, self._places = spool, places
+
+    def of_lane(self, lane: int) -> Iterator[tuple[int, _Chunk]]:
+        """The bytes of each block, and what is to be stored of it."""
+        decided: dict[tuple[int, str, bool], _Decided] = {}
+        for size, block in self._spool.blocks(lane):
+            chunk = _Chunk()
+            for message in block:
+                self._add(chunk, message, decided)
+            chunk.copied = "".join(chunk.lines).encode()
+            chunk.lines.clear()
+            yield size, chunk
+
+    def _add(self, chunk: _Chunk, message: Spooled, decided: dict[tuple[int, str, bool], "_Decided"]) -> None:
+        number, sender, is_bot, threaded, columns, beside = message
+        found = decided.get((number, sender, is_bot))
+        if found is None:
+            found = decided[number, sender, is_bot] = _decide(self._places[number], sender, is_bot=is_bot)
+        if found.refused:
+            chunk.skipped[found.refused] += 1
+            return
+        chunk.lines.append(f"{len(chunk.lines)}{found.columns}{columns}")
+        chunk.typed = chunk.typed or found.typed
+        chunk.threaded = chunk.threaded or threaded
+        if beside is not None:
+            _add_beside(chunk, beside, self._places[number])
 
 
-def _add(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
-    if refused := place.left_out or ("opted_out" if message.sender.id in place.silent else ""):
-        chunk.skipped[refused] += 1
-        return
-    sender = None if message.sender.id == place.owner else place.senders[message.sender.id]
-    if sender is None:
-        origin = Origin.TYPED
-        chunk.typed = True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """What the plan says of one sender's messages in one chat."""
+
+    refused: str = ""
+    columns: str = ""
+    typed: bool = False
+
+
+def _decide(place: Place, sender: str, *, is_bot: bool) -> _Decided:
+    if refused := place.left_out or ("opted_out" if sender in place.silent else ""):
+        return _Decided(refused=refused)
+    if sender == place.owner:
+        known, origin = NULL, Origin.TYPED
     else:
-        origin = Origin.BOT if message.sender.is_bot else Origin.CONTACT
-    chunk.threaded = chunk.threaded or message.thread is not None
-    chunk.messages.append(
-        (
-            len(chunk.messages),
-            place.chat_id,
-            message.thread,
-            message.id,
-            sender,
-            message.sender.name,
-            origin.value,
-            message.sent_at,
-            message.edited_at,
-            message.text,
-            _words(message) if message.attachments else "",
-            message.reply_to,
-            message.automatic,
-            message.forwarded,
-            place.audience_id,
-            place.source_id,
-        )
-    )
-    if message.attachments or message.reactions:
-        _add_beside(chunk, message, place)
+        known, origin = str(place.senders[sender]), Origin.BOT if is_bot else Origin.CONTACT
+    columns = f"\t{place.chat_id}\t{known}\t{origin.value}\t{place.audience_id}\t{place.source_id}\t"
+    return _Decided(columns=columns, typed=origin is Origin.TYPED)
 
 
-def _words(message: HistoryMessage) -> str:
-    return "\n".join(word for a in message.attachments for word in (a.caption, a.transcript) if word)
-
-
-def _add_beside(chunk: _Chunk, message: HistoryMessage, place: Place) -> None:
-    for position, a in enumerate(message.attachments):
-        row = (a.kind, a.name, a.caption, a.transcript, a.media_type, a.size_bytes, a.reference)
-        chunk.attachments.append((place.chat_id, message.id, position, *row))
-    for reaction in message.reactions:
-        by_owner = reaction.sender.id == place.owner
-        sender = place.senders.get(reaction.sender.id)
-        if by_owner or sender is not None:
-            chunk.reactions.append((place.chat_id, message.id, None if by_owner else sender, reaction.emoji))
+def _add_beside(chunk: _Chunk, beside: Beside, place: Place) -> None:
+    message, attachments, reactions = beside
+    for position, attachment in enumerate(attachments):
+        chunk.attachments.append((place.chat_id, message, position, *attachment))
+    for sender, emoji in reactions:
+        by_owner = sender == place.owner
+        known = place.senders.get(sender)
+        if by_owner or known is not None:
+            chunk.reactions.append((place.chat_id, message, None if by_owner else known, emoji))
 
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """Stores the chunks of one lane in their order, each in a transaction."""
+    """Stores the chunks of a lane in their order, each in a transaction."""
 
     database: Database
     owner_id: OwnerId
     loaded: Loaded
+    on_progress: Callable[[int], None]
 
-    async def run(self, lane: asyncio.Queue[_Chunk | None]) -> None:
-        while (chunk := await lane.get()) is not None:
+    async def run(self, chunks: Iterator[tuple[int, _Chunk]]) -> None:
+        while (taken := await asyncio.to_thread(next, chunks, None)) is not None:
+            size, chunk = taken
             self.loaded.skipped.update(chunk.skipped)
-            if chunk.messages:
+            if chunk.copied:
                 await self._store(chunk)
+            self.loaded.bytes += size
+            self.on_progress(self.loaded.bytes)
 
     async def _store(self, chunk: _Chunk) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self.database.owner(self.owner_id) as connection:
-                    await _stage(connection, chunk.messages)
-                    merged = await self._merge(connection, chunk)
+                    staged = await _stage(connection, chunk.copied)
+                    merged = await self._merge(connection, chunk, staged)
             except DeadlockDetected:
                 if attempt == ATTEMPTS:
                     raise
@@ -189,7 +192,7 @@ class _Store:
         self.loaded.messages_updated += merged.updated
         self.loaded.skipped["forgotten"] += merged.forgotten
 
-    async def _merge(self, connection: Connection, chunk: _Chunk) -> _Merged:
+    async def _merge(self, connection: Connection, chunk: _Chunk, staged: int) -> _Merged:
         owner_id, batch = self.owner_id, self.loaded.batch
         forgotten = await _drop_forgotten(connection, owner_id)
         if chunk.threaded:
@@ -197,7 +200,7 @@ class _Store:
         if chunk.typed:
             await _recognise_own_sends(connection, owner_id)
         new, updated = await _insert(connection, owner_id, batch), 0
-        if new < len(chunk.messages):
+        if new < staged:
             updated = await _update(connection, owner_id, batch)
         if chunk.attachments:
             await _add_attachments(connection, owner_id, batch, chunk.attachments)
@@ -206,20 +209,22 @@ class _Store:
         return _Merged(new=new, updated=updated, forgotten=forgotten)
 
 
-async def _stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+async def _stage(connection: Connection, lines: bytes) -> int:
+    """How many messages were staged."""
     # What a crash loses here is imported again.
     await connection.execute("""
         SELECT set_config('synchronous_commit', 'off', true), set_config('work_mem', '64MB', true)""")
     await connection.execute("""
         CREATE TEMP TABLE staged (
-            n integer, chat_id bigint, thread text, platform_message_id text, sender_id bigint,
-            sender_name text, origin text, sent_at timestamptz, edited_at timestamptz, text text,
-            caption text, reply_to text, automatic boolean, forwarded boolean, audience_id bigint,
-            source_id bigint
+            n integer, chat_id bigint, sender_id bigint, origin text, audience_id bigint, source_id bigint,
+            thread text, platform_message_id text, sender_name text, sent_at timestamptz,
+            edited_at timestamptz, text text, caption text, reply_to text, automatic boolean,
+            forwarded boolean
         ) ON COMMIT DROP""")
-    async with connection.cursor().copy("COPY staged FROM STDIN") as copy:
-        for row in rows:
-            await copy.write_row(row)
+    cursor = connection.cursor()
+    async with cursor.copy("COPY staged FROM STDIN") as copy:
+        await copy.write(lines)
+    return cursor.rowcount
 
 
 async def _drop_forgotten(connection: Connection, owner_id: OwnerId) -> int:

@@ -1,4 +1,4 @@
-"""The first reading of an export: who, where, when and how much, before anything is stored."""
+"""The reading of an export: who, where, when and how much, before anything is stored."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +17,7 @@ from core.history.record import (
     Skipped,
     unusable,
 )
+from core.history.spool import Spool
 from core.vocabulary import ChatKind
 
 MOST_ERRORS = 50
@@ -98,21 +99,23 @@ class Survey:
     owners: dict[AccountKey, str] = field(default_factory=dict[AccountKey, str])
     how: str = ""
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: Entry) -> bool:
+        """Whether it is a message that can be stored."""
         if isinstance(entry, HistoryMessage):
-            self._see_message(entry)
-        elif isinstance(entry, Skipped):
+            return self._see_message(entry)
+        if isinstance(entry, Skipped):
             self.skipped[entry.kind] += 1
         elif isinstance(entry, OwnerClue):
             if entry not in self.clues:
                 self.clues.append(entry)
         else:
             self._see_broken(entry)
+        return False
 
-    def _see_message(self, message: HistoryMessage) -> None:
+    def _see_message(self, message: HistoryMessage) -> bool:
         if reason := unusable(message):
             self._see_broken(Broken(file="", position=f"message {message.id[:40]}", reason=reason))
-            return
+            return False
         self.messages += 1
         chat = message.chat
         found = self.chats.get((chat.platform, chat.account, chat.id))
@@ -123,6 +126,7 @@ class Survey:
             found = SurveyedChat(chat=bare, first=message.sent_at, last=message.sent_at)
             self.chats[chat.platform, chat.account, chat.id] = found
         found.see(message)
+        return True
 
     def _see_broken(self, broken: Broken) -> None:
         self.errors_total += 1
@@ -155,13 +159,21 @@ class Survey:
         ]
 
 
-def take_survey(reader: Reader, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
-    """Reads the whole export once. Memory grows with people and chats, not with messages."""
+def take_survey(
+    reader: Reader, on_progress: Callable[[int], None] = lambda _: None, spool: Spool | None = None
+) -> Survey:
+    """Reads the whole export once, into the spool if one is given.
+
+    Memory grows with people and chats, not with messages.
+    """
     survey = Survey(format=reader.format)
     for number, entry in enumerate(reader.entries()):
-        survey.see(entry)
+        if survey.see(entry) and spool is not None and isinstance(entry, HistoryMessage):
+            spool.add(entry)
         if number % 1000 == 0:
             on_progress(reader.bytes_read)
+    if spool is not None:
+        spool.finish()
     on_progress(reader.bytes_read)
     if not survey.messages and not survey.skipped:
         raise BadInput(

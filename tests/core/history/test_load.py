@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from core.errors import BadInput, NotAllowed
 from core.events import Person
 from core.history import load as loading
+from core.history import spool as spooling
 from core.history.importing import Wishes, preview_history
 from core.history.undo import undo_import
 from core.ids import BatchId, OwnerId
@@ -280,7 +281,7 @@ async def test_an_export_and_a_live_account_are_one_account(
 async def test_a_chunk_border_changes_nothing(
     database: Database, owner: OwnerId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "CHUNK", 3)
+    monkeypatch.setattr(spooling, "BLOCK", 3)
     lines = [record(n, f"text {n}", sender="mara" if n % 2 else "ana") for n in range(20)] + [
         record(4, "text 4 again")
     ]
@@ -297,7 +298,7 @@ async def test_a_chunk_border_changes_nothing(
 async def test_an_import_that_broke_off_is_completed_by_another_or_undone(
     database: Database, owner: OwnerId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "CHUNK", 1)
+    monkeypatch.setattr(spooling, "BLOCK", 1)
     path = jsonl(tmp_path / "a.jsonl", [record(n, sender="mara" if n % 2 else "ana") for n in range(20)])
     empty = await dump(database, owner)
     real, calls = loading._insert, list[int]()  # pyright: ignore[reportPrivateUsage] -- the step that fails
