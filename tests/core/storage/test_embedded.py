@@ -23,7 +23,7 @@ HOLD = """
 import asyncio, os, sys
 from pathlib import Path
 import psycopg, redis
-import encodings.idna, secrets  # not to be read any more by another user, where Python is root's
+import encodings.idna, psutil, secrets  # not to be read any more by another user, where Python is root's
 from core.storage.embedded import embedded
 
 async def main():
