@@ -11,8 +11,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from core.memory.extract.changes import ENDINGS
 from core.memory.extract.claims import Claim, Extracted, Person, Promise, Said, Session
 from core.memory.extract.dates import When, find_clock, find_when
+from core.memory.extract.everyday import DOES, EVERYDAY, PRESUPPOSED
 from core.memory.extract.names import Names
 from core.memory.extract.rules import PROMISE, RULES, Rule
 from core.memory.extract.sentences import clauses, is_shouted
@@ -37,6 +39,12 @@ OTHER = re.compile(
     + r")) (?P<rest>.+)$"
 )
 YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
+SUBJECT_LEFT_OUT = re.compile(
+    r"^(?:just |finally |officially )?(?:dropped|lost|sprained|broke|adopted|bought|sold|quit|passed|cancelled|signed up for|moved"
+    r"|booked) (?=my\b|an?\b|the\b|to\b|from\b|out of\b|flights?\b|tickets?\b)",
+    re.IGNORECASE,
+)
+"""Chats leave "I" out before what one has done."""
 PREFERENCE_VERBS = {"love": "loves", "hate": "hates", "enjoy": "enjoys", "adore": "adores", "dislike": "dislikes",
                     "prefer": "prefers", "can't stand": "cannot stand"}  # fmt: skip
 SPACES = re.compile(r"\s+")
@@ -46,6 +54,28 @@ NEXT_THOUGHT = re.compile(
 NEXT_THOUGHT_BUT_LISTS = re.compile(
     r"[.!?,;:()]|\s(?:but|so|because|since|which|who|where|when|as|cause|and I)\b"
 )
+
+OWN_NEGATION = re.compile(
+    r"^(?:I(?: really| just)? (?:don't|can't|cannot|never)|not (?=(?:on )?\w+days)|(?:no )?meat)\b"
+    r"|\bany ?more(?=[\s.!]*$)|\bno fish\b",
+    re.IGNORECASE,
+)
+"""A negation that a rule reads itself; any other leaves a clause to what says that something ended."""
+STATEMENTS = (*ENDINGS, *RULES, *EVERYDAY)
+FIRST_WORD = re.compile(r"I\b|my\b|", re.IGNORECASE)
+
+
+def _by_first_word(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
+    """For clauses beginning with "I", "my" or anything else: the rules that can fit, in their order."""
+    asks = {
+        rule: match[1].lower() if (match := re.match(r"\^(I|my)\b", rule.pattern.pattern)) else ""
+        for rule in rules
+    }
+    return {word: tuple(rule for rule in rules if asks[rule] in ("", word)) for word in ("i", "my", "")}
+
+
+ALL_RULES, ENDING_RULES = _by_first_word(STATEMENTS), _by_first_word(ENDINGS)
+PLURAL = frozenset(("kids", "children", "twins"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +110,10 @@ def extract(session: Session) -> Extracted:
     promises: list[Promise] = []
     for said in session.said:
         for clause in _clauses(said, session):
-            claims.extend(_first_claim(clause, names, session.time_zone))
+            told = tuple(_first_claim(clause, names, session.time_zone))
+            claims.extend(told)
+            if not any(claim.kind == "relation" for claim in told):
+                claims.extend(_presupposed(clause, names, session.time_zone))
             promises.extend(_promise(clause, session.time_zone))
     return Extracted(claims=tuple(claims), promises=tuple(promises))
 
@@ -88,7 +121,8 @@ def extract(session: Session) -> Extracted:
 def _clauses(said: Said, session: Session) -> Iterator[Clause]:
     local_time = said.sent_at.astimezone(session.time_zone)
     for text in clauses(said.text):
-        yield Clause(text=text, subject=said.speaker, said=said, local_time=local_time)
+        whole = f"I {text[:1].lower()}{text[1:]}" if SUBJECT_LEFT_OUT.match(text) else text
+        yield Clause(text=whole, subject=said.speaker, said=said, local_time=local_time)
         if YOU.match(text) and said.addressee:
             told = YOU.sub(_in_first_person, text, count=1)
             yield Clause(text=told, subject=said.addressee, said=said, local_time=local_time)
@@ -116,11 +150,9 @@ def _of_another(text: str, said: Said, people: tuple[Person, ...]) -> tuple[Pers
 
 def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
     """The claim of the first rule that fits; at most one a clause."""
-    if NEGATED.search(
-        clause.text.replace("I don't eat", "").replace("I don't drink", "").replace("can't stand", "")
-    ):
-        return
-    for rule in RULES:
+    negated = NEGATED.search(OWN_NEGATION.sub("", clause.text)) is not None
+    first = FIRST_WORD.match(clause.text)
+    for rule in (ENDING_RULES if negated else ALL_RULES)[first[0].lower() if first else ""]:
         match = rule.pattern.match(clause.text)
         if match and (rule.of_others or not clause.hearsay):
             claim = _claim(rule, match, clause, names, zone)
@@ -129,12 +161,21 @@ def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim
                 return
 
 
+def _presupposed(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
+    match = None if clause.hearsay else PRESUPPOSED.pattern.match(clause.text)
+    claim = _claim(PRESUPPOSED, match, clause, names, zone) if match else None
+    if claim:
+        yield claim
+
+
 def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone: ZoneInfo) -> Claim | None:
     dated = match.groupdict().get("after") or clause.text
     when = find_when(f"on {dated.strip()}" if dated != clause.text else dated, clause.local_time, rule.lean)
     when = when if rule.dating != "none" else None
     if rule.dating == "needed" and (when is None or not _fits(rule, when, clause.local_time.date())):
         return None
+    if rule.dating == "told" and when and not _fits(rule, when, clause.local_time.date()):
+        when = None
     parts = _parts(rule, match, clause, names, when)
     if parts is None:
         return None
@@ -159,7 +200,16 @@ def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone:
         said_at=said.sent_at,
         audience_id=said.audience_id,
         sources=(said.message_id,),
+        ends=_ends(rule, parts),
     )
+
+
+def _ends(rule: Rule, parts: Mapping[str, str]) -> tuple[str, str] | None:
+    """Slot and key of what is over; of a plan the word that names it."""
+    if not rule.ends:
+        return None
+    key = _tidy(rule.ends.format(**parts)).casefold()
+    return rule.ends_slot, key.split()[-1] if rule.kind == "plan" else key
 
 
 def _fits(rule: Rule, when: When, today: date) -> bool:
@@ -188,14 +238,55 @@ def _parts(
             return None
         parts["name"] = name
     if "free" in parts:
-        free = resolve(_without(parts["free"], when), clause.said, lists=rule.kind == "preference")
+        words = _without(parts["free"], when)
+        enough = rule.kind == "habit" or parts.get("verb", "").endswith("ing")
+        free = (
+            ""
+            if enough and words.strip(" .,!-") in ("", "on")
+            else resolve(words, clause.said, lists=rule.kind == "preference")
+        )
         if free is None:
             return None
         parts["free"] = free
         parts["article"] = "" if clause.said.speaker.name in free else _article(free)
     if rule.kind == "preference" and "verb" in parts:
         parts["verb"] = PREFERENCE_VERBS[parts["verb"].casefold()]
+    if "does" in parts:
+        parts["does"] = _third_person(rule, parts["does"].casefold())
+    if "thing" in parts and rule.kind != "preference":
+        parts["thing"] = parts["thing"].lower()
+    if "weekday" in parts:
+        parts["weekday"] = parts["weekday"].capitalize()
+    if "often" in parts:
+        parts["often"] = parts["often"][:1].lower() + parts["often"][1:]
+        parts["often"] = (
+            parts["often"]
+            if parts["often"].startswith(("every", "on ", "once", "twice", "two", "three", "four", "five"))
+            else f"on {parts['often'].capitalize()}"
+        )
+    if "trait" in parts:
+        parts["a_trait"] = _with_article(parts["trait"])
+    if "kin" in parts:
+        kin = parts["kin"].casefold()
+        parts["a_kin"] = kin if kin in PLURAL else f"{_article(kin)} {kin}"
     return parts
+
+
+def _third_person(rule: Rule, verb: str) -> str:
+    """As the rule's statement needs it: "climbs", or after "does not" the verb itself."""
+    return verb if "not {does}" in rule.statement else DOES.get(verb, f"{verb}s" if verb[-1] != "s" else verb)
+
+
+def _with_article(trait: str) -> str:
+    noun = trait.casefold() in {
+        "morning person",
+        "night owl",
+        "early bird",
+        "only child",
+        "introvert",
+        "extrovert",
+    }
+    return f"{_article(trait)} {trait}" if noun else trait
 
 
 def _article(words: str) -> str:
