@@ -78,8 +78,8 @@ class ChatPane:
         """A newcomer's name is being typed."""
         self._pen: Literal["contact", "owner"] = "contact"
         self._view: ChatView | None = None
-        self._greeted = False
-        """Somebody was chosen, by the page or by the owner."""
+        self._choice = ""
+        """The person chosen last, by the page or by the owner."""
         self.played: Played | None = None
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────
@@ -116,12 +116,12 @@ class ChatPane:
         select.on("change", telling(self._choose), js_handler="(event) => emit(event.target.value)")
 
     def _draw_newcomer(self) -> None:
-        self._welcoming = True
+        self._welcoming, self._choice = True, NEWCOMER
         self._picker.clear()
         with self._picker, tag("form", "newcomer", aria_label="Someone new") as form:
             tag("input", "field", id="newcomer", aria_label="Their name", placeholder="Their name")
             tag("button", "button primary", "Start", type="submit")
-            button("Cancel", self._draw_picker, "quiet")
+            button("Cancel", self._welcome_nobody, "quiet")
         form.on("submit.prevent", telling(self._welcome), js_handler=value_of("newcomer"))
         ui.run_javascript('setTimeout(() => document.getElementById("newcomer")?.focus(), 50)')
 
@@ -236,8 +236,12 @@ class ChatPane:
 
     async def play(self, person: Person, contact_id: ContactId | None) -> None:
         """Take that person's part."""
-        self._greeted = True
+        if person.id == self._choice:
+            return
+        self._choice = person.id
         opened = await self._board.open_chat(person, contact_id)
+        if person.id != self._choice:
+            return  # somebody else was chosen meanwhile
         self.played = Played(person=person, contact_id=opened.contact_id, chat_id=opened.chat_id)
         self._view, self._pen = None, "contact"
         self._rows.show(())
@@ -247,7 +251,7 @@ class ChatPane:
 
     async def play_the_latest(self) -> None:
         """On a page where nobody was chosen yet: take the part of whom the owner heard from last."""
-        if self._people and not self._greeted and not self._welcoming:
+        if self._people and not self._choice and not self._welcoming:
             await self.play(self._people[0].person, self._people[0].contact_id)
 
     async def _choose(self, event: GenericEventArguments) -> None:
@@ -262,6 +266,10 @@ class ChatPane:
         name = _text(event.args).strip()[:80]
         if name:
             await self.play(Person(id=f"guest-{uuid4().hex[:12]}", name=name), None)
+
+    def _welcome_nobody(self) -> None:
+        self._choice = self.played.person.id if self.played else ""
+        self._draw_picker()
 
     async def _set_mode(self, mode: Mode) -> None:
         if self.played:

@@ -69,9 +69,8 @@ HABITS = (
     rule("habit", rf"^I{NOW} (?P<does>bike|cycle|walk|run|drive|commute|skate|swim) (?P<free>(?:everywhere|to (?:work|school|uni|the office)))\b", "{who} {does} {free}", "{does} {free}", 0.8, of_others=False),
     rule("habit", rf"^I{NOW} take the (?P<thing>bus|train|tram|metro|subway|ferry) to (?P<where>work|school|uni|the office)\b", "{who} takes the {thing} to {where}", "{thing} to {where}", 0.8, of_others=False),
     rule("habit", rf"^I{NOW} work (?P<how>from home|remotely|part[- ]time|full[- ]time|nights|night shifts|shifts|weekends)\b(?! (?:today|tomorrow|tonight|this|next|on|until))", "{who} works {how}", "{how}", 0.8),
-    rule("habit", rf"^I(?: don't| never) text before (?P<hour>\d{{1,2}}(?: ?am)?)\b", "{who} does not text before {hour}", "no text before {hour}", 0.7, of_others=False),
     rule("hobby", rf"^I{NOW} (?P<does>{SPORTS}){END}", "{who} {does}", "{does}", 0.7, of_others=False),
-    rule("hobby", rf"^I(?:'ve| have) been (?P<doing>climbing|running|swimming|painting|dancing|knitting|sailing|surfing|skiing|boxing|meditating|drawing|baking|gardening|hiking|bouldering|volunteering|journaling) (?P<since>for (?:\w+ ){{1,3}}?(?:years|months|decades)|since (?:\d{{4}}|(?:I was|I were) (?:\d+|a kid|a child|little|young)|childhood))\b", "{who} has been {doing} {since}", "{doing}", 0.8, of_others=False),
+    rule("hobby", r"^I(?:'ve| have) been (?P<doing>climbing|running|swimming|painting|dancing|knitting|sailing|surfing|skiing|boxing|meditating|drawing|baking|gardening|hiking|bouldering|volunteering|journaling) (?P<since>for (?:\w+ ){1,3}?(?:years|months|decades)|since (?:\d{4}|(?:I was|I were) (?:\d+|a kid|a child|little|young)|childhood))\b", "{who} has been {doing} {since}", "{doing}", 0.8, of_others=False),
 )  # fmt: skip
 TRAITS = (
     rule("diet", rf"^I{NOW} (?:can't|cannot|don't|never) (?:eat|drink|have|do) (?P<food>{FOOD})\b(?! (?:today|tonight|tomorrow|here|there|before|after|until|on|in|for|at|this|right now))", "{who} does not have {food}", "no {food}", 0.8),

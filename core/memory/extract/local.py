@@ -5,7 +5,7 @@ of other languages it says nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -40,8 +40,8 @@ OTHER = re.compile(
 )
 YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
 SUBJECT_LEFT_OUT = re.compile(
-    r"^(?:just |finally |officially )?(?:dropped|lost|sprained|broke|adopted|bought|sold|quit|passed|cancelled|signed up for|moved"
-    r"|booked) (?=my\b|an?\b|the\b|to\b|from\b|out of\b|flights?\b|tickets?\b)",
+    r"^(?:just |finally |officially )?(?:dropped|lost|sprained|broke|adopted|bought|sold|quit|passed"
+    r"|cancelled|signed up for|moved|booked) (?=my\b|an?\b|the\b|to\b|from\b|out of\b|flights?\b|tickets?\b)",
     re.IGNORECASE,
 )
 """Chats leave "I" out before what one has done."""
@@ -238,38 +238,46 @@ def _parts(
             return None
         parts["name"] = name
     if "free" in parts:
-        words = _without(parts["free"], when)
-        enough = rule.kind == "habit" or parts.get("verb", "").endswith("ing")
-        free = (
-            ""
-            if enough and words.strip(" .,!-") in ("", "on")
-            else resolve(words, clause.said, lists=rule.kind == "preference")
-        )
+        free = _free(rule, parts, clause.said, when)
         if free is None:
             return None
         parts["free"] = free
         parts["article"] = "" if clause.said.speaker.name in free else _article(free)
-    if rule.kind == "preference" and "verb" in parts:
-        parts["verb"] = PREFERENCE_VERBS[parts["verb"].casefold()]
-    if "does" in parts:
-        parts["does"] = _third_person(rule, parts["does"].casefold())
-    if "thing" in parts and rule.kind != "preference":
-        parts["thing"] = parts["thing"].lower()
-    if "weekday" in parts:
-        parts["weekday"] = parts["weekday"].capitalize()
-    if "often" in parts:
-        parts["often"] = parts["often"][:1].lower() + parts["often"][1:]
-        parts["often"] = (
-            parts["often"]
-            if parts["often"].startswith(("every", "on ", "once", "twice", "two", "three", "four", "five"))
-            else f"on {parts['often'].capitalize()}"
-        )
+    return parts | _worded(rule, parts)
+
+
+def _free(rule: Rule, parts: Mapping[str, str], said: Said, when: When | None) -> str | None:
+    """The speaker's own words; none are needed where the verb says it all: "went camping"."""
+    words = _without(parts["free"], when)
+    enough = rule.kind == "habit" or parts.get("verb", "").endswith("ing")
+    if enough and words.strip(" .,!-") in {"", "on"}:
+        return ""
+    return resolve(words, said, lists=rule.kind == "preference")
+
+
+def _worded(rule: Rule, parts: Mapping[str, str]) -> dict[str, str]:
+    """The groups of closed vocabularies, as a statement in the third person needs them."""
+    preference = rule.kind == "preference"
+    words: dict[str, Callable[[str], str]] = {
+        "verb": lambda verb: PREFERENCE_VERBS[verb.casefold()] if preference else verb,
+        "does": lambda verb: _third_person(rule, verb.casefold()),
+        "thing": lambda thing: thing if preference else thing.lower(),
+        "weekday": str.capitalize,
+        "often": _how_often,
+    }
+    changed = {group: word(parts[group]) for group, word in words.items() if group in parts}
     if "trait" in parts:
-        parts["a_trait"] = _with_article(parts["trait"])
+        changed["a_trait"] = _with_article(parts["trait"])
     if "kin" in parts:
         kin = parts["kin"].casefold()
-        parts["a_kin"] = kin if kin in PLURAL else f"{_article(kin)} {kin}"
-    return parts
+        changed["a_kin"] = kin if kin in PLURAL else f"{_article(kin)} {kin}"
+    return changed
+
+
+def _how_often(words: str) -> str:
+    """Of "Mondays" "on Mondays"; a number of times and "every Monday" as they are."""
+    day = re.match(r"(?:on )?(\w+days.*)", words, re.IGNORECASE)
+    return f"on {day[1].capitalize()}" if day else words[:1].lower() + words[1:]
 
 
 def _third_person(rule: Rule, verb: str) -> str:

@@ -71,7 +71,8 @@ SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 DATE_FIRST = re.compile(
-    r"^(?P<date>(?:on |this |next |last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:this|next|last) (?:week(?:end)?|month|year)"
+    r"^(?P<date>(?:on |this |next |last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|(?:this|next|last) (?:week(?:end)?|month|year)"
     r"|today|tonight|tomorrow|yesterday|last night|(?:two|three|four|a few) (?:days|weeks|months|years) ago),?\s+"
     r"(?P<rest>(?:I|I'm|I've|I'll|my|we)\b[^,.!;]*)",
     re.IGNORECASE,
@@ -103,7 +104,7 @@ def clauses(text: str) -> Iterator[str]:
 
 
 def _date_last(match: re.Match[str]) -> str:
-    """ "Yesterday I moved" as "I moved yesterday": clauses begin with whom they are about."""
+    """Of "Yesterday I moved" "I moved yesterday": clauses begin with whom they are about."""
     first, *others = CLAUSE.split(match["rest"].rstrip(), maxsplit=1)
     rest = match["rest"].rstrip()[len(first) :] if others else ""
     return f"{first} {match['date'].lower()}{rest}"
