@@ -78,6 +78,8 @@ class ChatPane:
         """A newcomer's name is being typed."""
         self._pen: Literal["contact", "owner"] = "contact"
         self._view: ChatView | None = None
+        self._choice = ""
+        """The person chosen last, by the page or by the owner."""
         self.played: Played | None = None
 
     # ── drawing ──────────────────────────────────────────────────────────────────────────────
@@ -114,12 +116,12 @@ class ChatPane:
         select.on("change", telling(self._choose), js_handler="(event) => emit(event.target.value)")
 
     def _draw_newcomer(self) -> None:
-        self._welcoming = True
+        self._welcoming, self._choice = True, NEWCOMER
         self._picker.clear()
         with self._picker, tag("form", "newcomer", aria_label="Someone new") as form:
             tag("input", "field", id="newcomer", aria_label="Their name", placeholder="Their name")
             tag("button", "button primary", "Start", type="submit")
-            button("Cancel", self._draw_picker, "quiet")
+            button("Cancel", self._welcome_nobody, "quiet")
         form.on("submit.prevent", telling(self._welcome), js_handler=value_of("newcomer"))
         ui.run_javascript('setTimeout(() => document.getElementById("newcomer")?.focus(), 50)')
 
@@ -147,9 +149,17 @@ class ChatPane:
         owner = _first_name(self._owner_name)
         label = f"Write as {name}" if self._pen == "contact" else f"Write as {owner}, by hand"
         with self._composer:
-            with tag("div", "segments pens", role="radiogroup", aria_label="Who writes"):
-                self._pen_button("contact", name)
-                self._pen_button("owner", f"{owner} (you)")
+            with tag("div", "pens-row"):
+                with tag("div", "segments pens", role="radiogroup", aria_label="Who writes"):
+                    self._pen_button("contact", name)
+                    self._pen_button("owner", f"{owner} (you)")
+                self._ask = button(
+                    "Suggest a reply",
+                    self._ask_for_drafts,
+                    "ask",
+                    title=f"Drafts for what {name} said last, also where Locum stayed silent",
+                )
+                self._ask.set_visibility(self._can_ask())
             with tag("div", f"pen-row {self._pen}"):
                 field = tag("textarea", "field", id="composer", aria_label=label, placeholder=label, rows="1")
                 send = tag("button", "button primary send", "Send", type="button", aria_label="Send message")
@@ -218,6 +228,7 @@ class ChatPane:
         ):
             self._draw_verdict()
         lines = self._merged(view.lines)
+        self._ask.set_visibility(self._can_ask())
         self._empty.set_visibility(not lines)
         self._empty.set_text(f"Nothing said yet. Write something as {self.played.person.name}.")
         if self._rows.show(lines):
@@ -225,13 +236,23 @@ class ChatPane:
 
     async def play(self, person: Person, contact_id: ContactId | None) -> None:
         """Take that person's part."""
+        if person.id == self._choice:
+            return
+        self._choice = person.id
         opened = await self._board.open_chat(person, contact_id)
+        if person.id != self._choice:
+            return  # somebody else was chosen meanwhile
         self.played = Played(person=person, contact_id=opened.contact_id, chat_id=opened.chat_id)
         self._view, self._pen = None, "contact"
         self._rows.show(())
         self._draw_picker()
         self._draw_composer()
         await self._on_change()
+
+    async def play_the_latest(self) -> None:
+        """On a page where nobody was chosen yet: take the part of whom the owner heard from last."""
+        if self._people and not self._choice and not self._welcoming:
+            await self.play(self._people[0].person, self._people[0].contact_id)
 
     async def _choose(self, event: GenericEventArguments) -> None:
         chosen = _text(event.args)
@@ -246,10 +267,23 @@ class ChatPane:
         if name:
             await self.play(Person(id=f"guest-{uuid4().hex[:12]}", name=name), None)
 
+    def _welcome_nobody(self) -> None:
+        self._choice = self.played.person.id if self.played else ""
+        self._draw_picker()
+
     async def _set_mode(self, mode: Mode) -> None:
         if self.played:
             await self._board.set_mode(self.played.chat_id, mode)
             await self._on_change()
+
+    def _can_ask(self) -> bool:
+        """Whether core has something of the contact's that a draft could answer."""
+        return self._view is not None and any(line.origin is Origin.CONTACT for line in self._view.lines)
+
+    def _ask_for_drafts(self) -> None:
+        if self.played:
+            self._bot.ask(self._bot.chat(self.played.person.id))
+            ui.notify("Asked for drafts.")
 
     def _take_pen(self, pen: Literal["contact", "owner"]) -> None:
         self._pen = pen

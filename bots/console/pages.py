@@ -186,6 +186,7 @@ class Page:
 
     async def _read_slow(self) -> None:
         self._chat.show_people(await self._board.acquaintances())
+        await self._chat.play_the_latest()
         played = self._chat.played
         memory = await self._board.memory(played.contact_id) if played else None
         self._memory.show(memory, played.person.name if played else "")

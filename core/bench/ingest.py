@@ -46,6 +46,8 @@ WORDS = (
     " plan please project really remember room send show soon sorry sure talk thanks think ticket today"
     " tomorrow train travel try wait walk week weekend work write yesterday"
 ).split()
+SENTENCE = 24
+"""Words of the longest text, where no other length is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Measured:
     peak_memory_mib: float
     memory_grown_mib: float
     load_average: float
+    export_mib: float
 
 
 def register(bench: typer.Typer) -> None:
@@ -80,10 +83,14 @@ def ingest(
         typer.Option(help="Measure with this export instead; needs --owner where it does not tell."),
     ] = None,
     owner: Annotated[str, typer.Option(help="The owner's sender id in that export.")] = "",
+    text_words: Annotated[
+        int,
+        typer.Option(help="Words of the longest generated text; 4000 make 180,000 rows about 2 GiB.", min=2),
+    ] = SENTENCE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure the importer against a bare COPY of the same rows, in a database of its own."""
-    measured = asyncio.run(_measure(rows, file, owner))
+    measured = asyncio.run(_measure(rows, file, owner, text_words))
     if as_json:
         sys.stdout.write(json.dumps(asdict(measured)) + "\n")
         return
@@ -104,10 +111,10 @@ def ingest(
     )
 
 
-async def _measure(rows: int, file: Path | None, owner: str) -> Measured:
+async def _measure(rows: int, file: Path | None, owner: str, text_words: int) -> Measured:
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="locum-bench-") as folder:
-        path, given = (file, owner) if file is not None else (_generate(Path(folder), rows), "me")
+        path, given = (file, owner) if file is not None else (_generate(Path(folder), rows, text_words), "me")
         async with open_services(settings) as services:
             admin = admin_conninfo(settings, services)
             name = f"locum_bench_{uuid.uuid4().hex[:8]}"
@@ -153,6 +160,7 @@ async def _compare(conninfo: str, path: Path, owner: str) -> Measured:
         peak_memory_mib=peak,
         memory_grown_mib=peak - memory_before,
         load_average=round(os.getloadavg()[0], 1),
+        export_mib=round(reader.total_bytes / 2**20, 1),
     )
 
 
@@ -183,18 +191,19 @@ async def _copy(conninfo: str, table: LiteralString, create: LiteralString) -> f
             return time.perf_counter() - began
 
 
-def _generate(folder: Path, rows: int) -> Path:
+def _generate(folder: Path, rows: int, text_words: int) -> Path:
     """A neutral JSONL file of that many messages, the same every time."""
     path = folder / "generated.jsonl"
     with path.open("wb") as file:
-        for record in _records(rows):
+        for record in _records(rows, text_words):
             file.write(orjson.dumps(record) + b"\n")
     return path
 
 
-def _records(rows: int) -> Iterator[dict[str, object]]:
+def _records(rows: int, text_words: int) -> Iterator[dict[str, object]]:
     chance = random.Random(7)  # noqa: S311 -- a benchmark, no secret
     at = datetime(2020, 1, 1, tzinfo=UTC)
+    runs = [_text(random.Random(n), SENTENCE, []) for n in range(500)]  # noqa: S311 -- as above
     for number in range(rows):
         at += timedelta(seconds=chance.randint(1, 600))
         contact = chance.randrange(40)
@@ -206,10 +215,17 @@ def _records(rows: int) -> Iterator[dict[str, object]]:
             "id": str(number),
             "sender": {"id": sender, "name": sender},
             "sent_at": at.isoformat(),
-            "text": " ".join(chance.choices(WORDS, k=chance.randint(2, 24))),
+            "text": _text(chance, chance.randint(2, text_words), runs),
             "reply_to": None,
             "thread": None,
         }
+
+
+def _text(chance: random.Random, words: int, runs: list[str]) -> str:
+    """About that many words; a long text is put together from whole runs of them, which is quicker."""
+    if words <= SENTENCE:
+        return " ".join(chance.choices(WORDS, k=words))
+    return " ".join(chance.choices(runs, k=words // SENTENCE))
 
 
 def _peak_mib() -> float:

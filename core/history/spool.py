@@ -19,7 +19,7 @@ from core.history.record import HistoryMessage
 LANES = 2
 BLOCK = 5_000
 """Messages; enough for a transaction to be worth its statements."""
-LARGEST = 8 * 2**20
+LARGEST = 2 * 2**20
 """Characters of text in a block, which is closed earlier where texts are long."""
 
 ChatKey = tuple[str, str, str]

@@ -26,6 +26,13 @@ async def store_claim(
     """
     if await _is_forgotten(connection, owner_id, claim):
         return None
+    fact_id = await _keep(connection, owner_id, claim, extractor)
+    if fact_id is not None and claim.ends is not None:
+        await _end(connection, owner_id, claim, *claim.ends, by=fact_id)
+    return fact_id
+
+
+async def _keep(connection: Connection, owner_id: OwnerId, claim: Claim, extractor: str) -> FactId | None:
     known = await _same_fact(connection, owner_id, claim)
     if known is not None:
         await _retell(connection, owner_id, known, claim)
@@ -35,6 +42,27 @@ async def store_claim(
             connection, owner_id, claim, extractor=extractor, valid_to=claim.valid_to, superseded_by=None
         )
     return await _place_in_slot(connection, owner_id, claim, extractor)
+
+
+async def _end(
+    connection: Connection, owner_id: OwnerId, claim: Claim, slot: str, key: str, *, by: FactId
+) -> None:
+    """Close what the claim says is over; a plan only where one alone can be meant."""
+    await connection.execute(
+        """
+        WITH meant AS (
+            SELECT id FROM facts
+            WHERE owner_id = %(owner)s AND audience_id = %(audience)s AND subject_kind = %(subject_kind)s
+              AND contact_id IS NOT DISTINCT FROM %(contact)s AND kind = %(kind)s AND slot = %(ended_slot)s
+              AND id <> %(by)s AND superseded_by IS NULL AND corrected_at IS NULL
+              AND valid_from < %(valid_from)s AND valid_to > %(valid_from)s
+              AND (value_key = %(ended_key)s
+                   OR kind = 'plan' AND %(ended_key)s = ANY (regexp_split_to_array(value_key, '[^[:alnum:]]+'))))
+        UPDATE facts SET valid_to = %(valid_from)s, superseded_by = %(by)s
+        WHERE owner_id = %(owner)s AND id IN (SELECT id FROM meant)
+          AND (kind <> 'plan' OR (SELECT count(*) FROM meant) = 1)""",
+        _values(owner_id, claim) | {"ended_slot": slot, "ended_key": key, "by": by},
+    )
 
 
 async def lock_facts(connection: Connection, owner_id: OwnerId) -> None:

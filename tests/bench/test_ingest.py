@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psycopg
 
+from core.bench.ingest import SENTENCE, _generate  # pyright: ignore[reportPrivateUsage] -- what it measures with
+
 
 def test_the_importer_is_measured_against_a_bare_copy(tmp_path: Path, conninfo: str) -> None:
     done = subprocess.run(
@@ -27,3 +29,12 @@ def test_the_importer_is_measured_against_a_bare_copy(tmp_path: Path, conninfo: 
             "SELECT count(*) FROM pg_database WHERE datname LIKE 'locum_bench_%'"
         ).fetchone()
     assert left == (0,)
+
+
+def test_a_generated_export_is_the_same_every_time_and_as_long_as_asked(tmp_path: Path) -> None:
+    short, long = tmp_path / "short", tmp_path / "long"
+    for folder in (short, long):
+        folder.mkdir()
+    once = _generate(short, 50, SENTENCE).read_bytes()
+    assert _generate(short, 50, SENTENCE).read_bytes() == once
+    assert len(_generate(long, 50, 100 * SENTENCE).read_bytes()) > 10 * len(once)

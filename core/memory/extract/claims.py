@@ -60,6 +60,11 @@ class Claim:
     said_at: datetime
     audience_id: AudienceId
     sources: tuple[MessageId, ...]
+    ends: tuple[str, str] | None = None
+    """Slot and key of what this says is over: such facts of the same person and kind end with it.
+
+    Of a plan, one word of its key is enough where it leaves no choice.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

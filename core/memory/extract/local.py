@@ -5,14 +5,16 @@ of other languages it says nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from core.memory.extract.changes import ENDINGS
 from core.memory.extract.claims import Claim, Extracted, Person, Promise, Said, Session
 from core.memory.extract.dates import When, find_clock, find_when
+from core.memory.extract.everyday import DOES, EVERYDAY, PRESUPPOSED
 from core.memory.extract.names import Names
 from core.memory.extract.rules import PROMISE, RULES, Rule
 from core.memory.extract.sentences import clauses, is_shouted
@@ -37,6 +39,12 @@ OTHER = re.compile(
     + r")) (?P<rest>.+)$"
 )
 YOU = re.compile(r"^(?:you're|you've|you) ", re.IGNORECASE)
+SUBJECT_LEFT_OUT = re.compile(
+    r"^(?:just |finally |officially )?(?:dropped|lost|sprained|broke|adopted|bought|sold|quit|passed"
+    r"|cancelled|signed up for|moved|booked) (?=my\b|an?\b|the\b|to\b|from\b|out of\b|flights?\b|tickets?\b)",
+    re.IGNORECASE,
+)
+"""Chats leave "I" out before what one has done."""
 PREFERENCE_VERBS = {"love": "loves", "hate": "hates", "enjoy": "enjoys", "adore": "adores", "dislike": "dislikes",
                     "prefer": "prefers", "can't stand": "cannot stand"}  # fmt: skip
 SPACES = re.compile(r"\s+")
@@ -46,6 +54,28 @@ NEXT_THOUGHT = re.compile(
 NEXT_THOUGHT_BUT_LISTS = re.compile(
     r"[.!?,;:()]|\s(?:but|so|because|since|which|who|where|when|as|cause|and I)\b"
 )
+
+OWN_NEGATION = re.compile(
+    r"^(?:I(?: really| just)? (?:don't|can't|cannot|never)|not (?=(?:on )?\w+days)|(?:no )?meat)\b"
+    r"|\bany ?more(?=[\s.!]*$)|\bno fish\b",
+    re.IGNORECASE,
+)
+"""A negation that a rule reads itself; any other leaves a clause to what says that something ended."""
+STATEMENTS = (*ENDINGS, *RULES, *EVERYDAY)
+FIRST_WORD = re.compile(r"I\b|my\b|", re.IGNORECASE)
+
+
+def _by_first_word(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
+    """For clauses beginning with "I", "my" or anything else: the rules that can fit, in their order."""
+    asks = {
+        rule: match[1].lower() if (match := re.match(r"\^(I|my)\b", rule.pattern.pattern)) else ""
+        for rule in rules
+    }
+    return {word: tuple(rule for rule in rules if asks[rule] in ("", word)) for word in ("i", "my", "")}
+
+
+ALL_RULES, ENDING_RULES = _by_first_word(STATEMENTS), _by_first_word(ENDINGS)
+PLURAL = frozenset(("kids", "children", "twins"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +110,10 @@ def extract(session: Session) -> Extracted:
     promises: list[Promise] = []
     for said in session.said:
         for clause in _clauses(said, session):
-            claims.extend(_first_claim(clause, names, session.time_zone))
+            told = tuple(_first_claim(clause, names, session.time_zone))
+            claims.extend(told)
+            if not any(claim.kind == "relation" for claim in told):
+                claims.extend(_presupposed(clause, names, session.time_zone))
             promises.extend(_promise(clause, session.time_zone))
     return Extracted(claims=tuple(claims), promises=tuple(promises))
 
@@ -88,7 +121,8 @@ def extract(session: Session) -> Extracted:
 def _clauses(said: Said, session: Session) -> Iterator[Clause]:
     local_time = said.sent_at.astimezone(session.time_zone)
     for text in clauses(said.text):
-        yield Clause(text=text, subject=said.speaker, said=said, local_time=local_time)
+        whole = f"I {text[:1].lower()}{text[1:]}" if SUBJECT_LEFT_OUT.match(text) else text
+        yield Clause(text=whole, subject=said.speaker, said=said, local_time=local_time)
         if YOU.match(text) and said.addressee:
             told = YOU.sub(_in_first_person, text, count=1)
             yield Clause(text=told, subject=said.addressee, said=said, local_time=local_time)
@@ -116,11 +150,9 @@ def _of_another(text: str, said: Said, people: tuple[Person, ...]) -> tuple[Pers
 
 def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
     """The claim of the first rule that fits; at most one a clause."""
-    if NEGATED.search(
-        clause.text.replace("I don't eat", "").replace("I don't drink", "").replace("can't stand", "")
-    ):
-        return
-    for rule in RULES:
+    negated = NEGATED.search(OWN_NEGATION.sub("", clause.text)) is not None
+    first = FIRST_WORD.match(clause.text)
+    for rule in (ENDING_RULES if negated else ALL_RULES)[first[0].lower() if first else ""]:
         match = rule.pattern.match(clause.text)
         if match and (rule.of_others or not clause.hearsay):
             claim = _claim(rule, match, clause, names, zone)
@@ -129,12 +161,21 @@ def _first_claim(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim
                 return
 
 
+def _presupposed(clause: Clause, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
+    match = None if clause.hearsay else PRESUPPOSED.pattern.match(clause.text)
+    claim = _claim(PRESUPPOSED, match, clause, names, zone) if match else None
+    if claim:
+        yield claim
+
+
 def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone: ZoneInfo) -> Claim | None:
     dated = match.groupdict().get("after") or clause.text
     when = find_when(f"on {dated.strip()}" if dated != clause.text else dated, clause.local_time, rule.lean)
     when = when if rule.dating != "none" else None
     if rule.dating == "needed" and (when is None or not _fits(rule, when, clause.local_time.date())):
         return None
+    if rule.dating == "told" and when and not _fits(rule, when, clause.local_time.date()):
+        when = None
     parts = _parts(rule, match, clause, names, when)
     if parts is None:
         return None
@@ -159,7 +200,16 @@ def _claim(rule: Rule, match: re.Match[str], clause: Clause, names: Names, zone:
         said_at=said.sent_at,
         audience_id=said.audience_id,
         sources=(said.message_id,),
+        ends=_ends(rule, parts),
     )
+
+
+def _ends(rule: Rule, parts: Mapping[str, str]) -> tuple[str, str] | None:
+    """Slot and key of what is over; of a plan the word that names it."""
+    if not rule.ends:
+        return None
+    key = _tidy(rule.ends.format(**parts)).casefold()
+    return rule.ends_slot, key.split()[-1] if rule.kind == "plan" else key
 
 
 def _fits(rule: Rule, when: When, today: date) -> bool:
@@ -188,14 +238,63 @@ def _parts(
             return None
         parts["name"] = name
     if "free" in parts:
-        free = resolve(_without(parts["free"], when), clause.said, lists=rule.kind == "preference")
+        free = _free(rule, parts, clause.said, when)
         if free is None:
             return None
         parts["free"] = free
         parts["article"] = "" if clause.said.speaker.name in free else _article(free)
-    if rule.kind == "preference" and "verb" in parts:
-        parts["verb"] = PREFERENCE_VERBS[parts["verb"].casefold()]
-    return parts
+    return parts | _worded(rule, parts)
+
+
+def _free(rule: Rule, parts: Mapping[str, str], said: Said, when: When | None) -> str | None:
+    """The speaker's own words; none are needed where the verb says it all: "went camping"."""
+    words = _without(parts["free"], when)
+    enough = rule.kind == "habit" or parts.get("verb", "").endswith("ing")
+    if enough and words.strip(" .,!-") in {"", "on"}:
+        return ""
+    return resolve(words, said, lists=rule.kind == "preference")
+
+
+def _worded(rule: Rule, parts: Mapping[str, str]) -> dict[str, str]:
+    """The groups of closed vocabularies, as a statement in the third person needs them."""
+    preference = rule.kind == "preference"
+    words: dict[str, Callable[[str], str]] = {
+        "verb": lambda verb: PREFERENCE_VERBS[verb.casefold()] if preference else verb,
+        "does": lambda verb: _third_person(rule, verb.casefold()),
+        "thing": lambda thing: thing if preference else thing.lower(),
+        "weekday": str.capitalize,
+        "often": _how_often,
+    }
+    changed = {group: word(parts[group]) for group, word in words.items() if group in parts}
+    if "trait" in parts:
+        changed["a_trait"] = _with_article(parts["trait"])
+    if "kin" in parts:
+        kin = parts["kin"].casefold()
+        changed["a_kin"] = kin if kin in PLURAL else f"{_article(kin)} {kin}"
+    return changed
+
+
+def _how_often(words: str) -> str:
+    """Of "Mondays" "on Mondays"; a number of times and "every Monday" as they are."""
+    day = re.match(r"(?:on )?(\w+days.*)", words, re.IGNORECASE)
+    return f"on {day[1].capitalize()}" if day else words[:1].lower() + words[1:]
+
+
+def _third_person(rule: Rule, verb: str) -> str:
+    """As the rule's statement needs it: "climbs", or after "does not" the verb itself."""
+    return verb if "not {does}" in rule.statement else DOES.get(verb, f"{verb}s" if verb[-1] != "s" else verb)
+
+
+def _with_article(trait: str) -> str:
+    noun = trait.casefold() in {
+        "morning person",
+        "night owl",
+        "early bird",
+        "only child",
+        "introvert",
+        "extrovert",
+    }
+    return f"{_article(trait)} {trait}" if noun else trait
 
 
 def _article(words: str) -> str:

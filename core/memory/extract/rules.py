@@ -29,6 +29,9 @@ class Rule:
     lean: Lean = "past"
     of_others: bool = True
     """Whether one may say it of somebody else."""
+    ends: str = ""
+    """The key of what this ends, from the pattern's groups: see `Claim.ends`."""
+    ends_slot: str = ""
 
 
 NOW = (
@@ -76,7 +79,7 @@ GOING = (
 )
 
 
-def _rule(
+def rule(
     kind: str,
     pattern: str,
     statement: str,
@@ -87,6 +90,8 @@ def _rule(
     dating: Dating = "none",
     lean: Lean = "past",
     of_others: bool = True,
+    ends: str = "",
+    ends_slot: str = "",
 ) -> Rule:
     return Rule(
         kind=kind,
@@ -98,193 +103,195 @@ def _rule(
         dating=dating,
         lean=lean,
         of_others=of_others,
+        ends=ends,
+        ends_slot=ends_slot,
     )
 
 
 HOME = (
-    _rule("home", rf"{I}live in {NAME}", "{who} lives in {name}", "{name}", 0.9, slot="home_city"),
-    _rule("home", rf"{I_AM}(?:living|based) in {NAME}", "{who} lives in {name}", "{name}", 0.85, slot="home_city"),
-    _rule(
-        "home", rf"{I_HAVE}moved (?:back )?(?:in)?to {NAME}", "{who} moved to {name}", "{name}", 0.9,
+    rule("home", rf"{I}live in {NAME}", "{who} lives in {name}", "{name}", 0.9, slot="home_city"),
+    rule("home", rf"{I_AM}(?:living|based) in {NAME}", "{who} lives in {name}", "{name}", 0.85, slot="home_city"),
+    rule(
+        "home", rf"{I_HAVE}moved (?:back )?(?:from [\w-]+(?: [\w-]+)? )?(?:in)?to {NAME}", "{who} moved to {name}", "{name}", 0.9,
         slot="home_city", dating="told",
     ),
-    _rule(
+    rule(
         "plan", rf"{I_AM}(?:going to move|moving) (?:back )?to {NAME}", "{who} plans to move to {name}",
         "move to {name}", 0.85, dating="told", lean="future",
     ),
-    _rule(
+    rule(
         "home", rf"{I_AM}(?:originally )?from {NAME}", "{who} is from {name}", "{name}", 0.8, slot="origin"
     ),
-    _rule("home", rf"{I}(?:grew up|was born) in {NAME}", "{who} grew up in {name}", "{name}", 0.85, slot="origin"),
+    rule("home", rf"{I}(?:grew up|was born) in {NAME}", "{who} grew up in {name}", "{name}", 0.85, slot="origin"),
 )  # fmt: skip
 WORK = (
-    _rule("work", rf"{I}work (?:at|for) {NAME}", "{who} works at {name}", "{name}", 0.9, slot="employer"),
-    _rule("work", rf"{I_AM}working (?:at|for) {NAME}", "{who} works at {name}", "{name}", 0.8, slot="employer"),
-    _rule(
+    rule("work", rf"{I}work (?:at|for) {NAME}", "{who} works at {name}", "{name}", 0.9, slot="employer"),
+    rule("work", rf"{I_AM}working (?:at|for) {NAME}", "{who} works at {name}", "{name}", 0.8, slot="employer"),
+    rule(
         "work", rf"{I_HAVE}(?:started|start|got|accepted|taken|took|landed|found)(?: working|(?: an?| the| my)?(?: new)? (?:job|position|internship))"
         rf" (?:at|with) {NAME}", "{who} works at {name}", "{name}", 0.85, slot="employer", dating="told",
     ),
-    _rule(
+    rule(
         "work", rf"{I}work as an? (?P<job>[\w ]{{0,24}}?(?:{PROFESSIONS}))\b", "{who} works as a {job}", "{job}", 0.9,
         slot="job",
     ),
-    _rule(
+    rule(
         "work", rf"{I_AM}an? (?P<job>(?:\w+ ){{0,2}}?(?:{PROFESSIONS})){END}", "{who} is a {job}", "{job}", 0.8,
         slot="job",
     ),
-    _rule("work", rf"{I_HAVE}(?:quit|resigned from|left) my job\b", "{who} quit their job", "quit", 0.85, dating="told"),
-    _rule(
+    rule("work", rf"{I_HAVE}(?:quit|resigned from|left) my job\b", "{who} quit their job", "quit", 0.85, dating="told"),
+    rule(
         "work", rf"{I_HAVE}(?:lost my job|(?:been|got|was) (?:laid off|fired|made redundant))\b",
         "{who} lost their job", "lost job", 0.85, dating="told",
     ),
-    _rule("work", rf"{I_HAVE}(?:been|got|was) promoted\b", "{who} was promoted", "promoted", 0.85, dating="told"),
-    _rule(
+    rule("work", rf"{I_HAVE}(?:been|got|was) promoted\b", "{who} was promoted", "promoted", 0.85, dating="told"),
+    rule(
         "work", rf"{I_HAVE}(?:got|landed|found|started|accepted|taken|took) (?:an?|the|my) (?:new )?job\b(?! (?:at|with))",
         "{who} has a new job", "new job", 0.75, dating="told",
     ),
-    _rule("work", rf"{I_HAVE}(?:opened|started|launched) my own (?P<thing>store|shop|business|company|studio|restaurant|caf[eé]|blog|agency)\b",
+    rule("work", rf"{I_HAVE}(?:opened|started|launched) my own (?P<thing>store|shop|business|company|studio|restaurant|caf[eé]|blog|agency)\b",
           "{who} started their own {thing}", "own {thing}", 0.85, dating="told"),
-    _rule(
+    rule(
         "education", rf"{I_HAVE}graduated(?: (?:from|at) {NAME})?", "{who} graduated from {name}", "graduated {name}", 0.85,
         dating="told",
     ),
-    _rule("education", rf"{I}study at {NAME}", "{who} studies at {name}", "{name}", 0.85, slot="school"),
+    rule("education", rf"{I}study at {NAME}", "{who} studies at {name}", "{name}", 0.85, slot="school"),
 )  # fmt: skip
 DIET = (
-    _rule(
+    rule(
         "diet", rf"{I_AM}(?:an? )?(?P<diet>{DIETS})(?: now| these days| since .{{3,20}})?{END}", "{who} is {diet}", "{diet}", 0.9,
         slot="diet",
     ),
-    _rule(
+    rule(
         "diet", rf"{I_HAVE}(?:became|become|gone|went|turned|been) (?:an? )?(?P<diet>{DIETS})\b", "{who} is {diet}",
         "{diet}", 0.85, slot="diet",
     ),
-    _rule(
+    rule(
         "diet", rf"{I_HAVE}(?:stopped eating|quit|quit eating|given up|gave up|cut out) (?P<food>meat|fish|dairy|sugar|gluten|alcohol|coffee|smoking|drinking|caffeine|soda)\b",
         "{who} gave up {food}", "no {food}", 0.85,
     ),
-    _rule(
+    rule(
         "diet", rf"{I}don't (?:eat|drink) (?P<food>meat|fish|pork|beef|dairy|gluten|alcohol|coffee|sugar|eggs|seafood|shellfish|milk)\b(?: anymore)?",
         "{who} does not have {food}", "no {food}", 0.85,
     ),
-    _rule("diet", r"^(?:no )?meat,?(?: and)? no fish\b(?! (?:left|today|here|there))", "{who} eats no meat and no fish", "no meat no fish", 0.75, of_others=False),
-    _rule(
+    rule("diet", r"^(?:no )?meat,?(?: and)? no fish\b(?! (?:left|today|here|there))", "{who} eats no meat and no fish", "no meat no fish", 0.75, of_others=False),
+    rule(
         "health", rf"{I_AM}(?:\w+ly )?allergic to (?P<free>[\w' -]{{3,40}}?)(?= and (?!\w+$)|,|{END}| so | but )", "{who} is allergic to {free}",
         "allergic {free}", 0.9,
     ),
 )  # fmt: skip
 HEALTH = (
-    _rule(
+    rule(
         "health", rf"{I_HAVE}(?P<verb>broke|broken|sprained|fractured|dislocated|twisted|injured|tore) my (?P<side>left |right )?(?P<part>{BODY})\b",
         "{who} {verb} their {side}{part}", "hurt {part}", 0.85, dating="told",
     ),
-    _rule(
+    rule(
         "health", rf"{I}(?:was|got|have been|'ve been) diagnosed with (?P<illness>{ILLNESSES}|[\w-]+)\b", "{who} was diagnosed with {illness}",
         "{illness}", 0.9, dating="told",
     ),
-    _rule("health", rf"{I}have (?P<illness>{ILLNESSES})\b", "{who} has {illness}", "{illness}", 0.8),
-    _rule("health", rf"{I_HAVE}tested positive for (?P<illness>\w+)", "{who} tested positive for {illness}", "{illness}", 0.9, dating="told"),
-    _rule(
+    rule("health", rf"{I}have (?P<illness>{ILLNESSES})\b", "{who} has {illness}", "{illness}", 0.8),
+    rule("health", rf"{I_HAVE}tested positive for (?P<illness>\w+)", "{who} tested positive for {illness}", "{illness}", 0.9, dating="told"),
+    rule(
         "health", rf"{I_AM}(?:having|getting) (?P<what>surgery|an operation|an mri|a root canal)\b", "{who} is having {what}",
         "{what}", 0.8, dating="needed", lean="future",
     ),
 )  # fmt: skip
 FAMILY = (
-    _rule("family", rf"{I_HAVE}(?:got|gotten) (?P<what>engaged|married|divorced)\b", "{who} got {what}", "{what}", 0.9, dating="told"),
-    _rule("family", rf"{I_AM}(?P<what>pregnant|engaged|married|divorced|single){END}", "{who} is {what}", "{what}", 0.8),
-    _rule(
+    rule("family", rf"{I_HAVE}(?:got|gotten) (?P<what>engaged|married|divorced)\b", "{who} got {what}", "{what}", 0.9, dating="told"),
+    rule("family", rf"{I_AM}(?P<what>pregnant|engaged|married|divorced|single){END}", "{who} is {what}", "{what}", 0.8),
+    rule(
         "family", rf"{I_AM}getting (?P<what>married|divorced)\b", "{who} is getting {what}", "{what}", 0.85, dating="told",
         lean="future",
     ),
-    _rule(
-        "family", rf"{I}have (?P<count>a|one|two|three|four|five|[1-9]) (?P<who_else>kids?|children|child|sons?|daughters?|brothers?|sisters?|siblings?)\b",
+    rule(
+        "family", rf"{I}have (?P<count>an?|one|two|three|four|five|[1-9]) (?P<who_else>kids?|children|child|sons?|daughters?|brothers?|sisters?|siblings?)\b",
         "{who} has {count} {who_else}", "{count} {who_else}", 0.85,
     ),
-    _rule(
+    rule(
         "family", r"^my (?P<rel>wife|husband|partner|girlfriend|sister|daughter|cousin|niece) is (?:pregnant|expecting)\b",
         "{who}'s {rel} is pregnant", "{rel} pregnant", 0.85,
     ),
-    _rule(
+    rule(
         "relation", rf"^my (?P<rel>{PARTNERS})(?:'s name is|,? is called|,| is named)? {NAME}", "{who}'s {rel} is {name}", "{rel} {name}", 0.8,
         slot="partner",
     ),
-    _rule(
+    rule(
         "relation", rf"^my (?P<rel>(?:(?:older|younger|little|big|twin|new|old) )?(?:{RELATIVES}))(?:'s name is|,? is called|,| is named)? {NAME}",
         "{who}'s {rel} is {name}", "{rel} {name}", 0.8,
     ),
 )  # fmt: skip
 DATES = (
-    _rule("birthday", r"^my birthday is\b(?P<rest>.*)", "{who}'s birthday is {day}", "{day}", 0.9, slot="birthday", dating="needed", lean="future"),
-    _rule("birthday", r"^(?:it's|its|today is) my birthday\b(?P<rest>.*)", "{who}'s birthday is {day}", "{day}", 0.85, slot="birthday", dating="needed", lean="future"),
-    _rule("age", rf"^(?:{NOW}\s*)?I(?:'ve)?{NOW} turned (?P<age>[1-9]\d)\b(?!\w|%| pages| degrees)", "{who} turned {age}", "{age}", 0.85, slot="age", dating="told"),
-    _rule("age", rf"{I_AM}(?P<age>[1-9]\d) years old\b", "{who} is {age} years old", "{age}", 0.9, slot="age"),
-    _rule("age", rf"{I_AM}turning (?P<age>[1-9]\d)\b", "{who} turns {age}", "turns {age}", 0.85, dating="needed", lean="future"),
+    rule("birthday", r"^my birthday is\b(?P<rest>.*)", "{who}'s birthday is {day}", "{day}", 0.9, slot="birthday", dating="needed", lean="future"),
+    rule("birthday", r"^(?:it's|its|today is) my birthday\b(?P<rest>.*)", "{who}'s birthday is {day}", "{day}", 0.85, slot="birthday", dating="needed", lean="future"),
+    rule("age", rf"^(?:{NOW}\s*)?I(?:'ve)?{NOW} turned (?P<age>[1-9]\d)\b(?!\w|%| pages| degrees)", "{who} turned {age}", "{age}", 0.85, slot="age", dating="told"),
+    rule("age", rf"{I_AM}(?P<age>[1-9]\d) years old\b", "{who} is {age} years old", "{age}", 0.9, slot="age"),
+    rule("age", rf"{I_AM}turning (?P<age>[1-9]\d)\b", "{who} turns {age}", "turns {age}", 0.85, dating="needed", lean="future"),
 )  # fmt: skip
 PLANS = (
-    _rule(
+    rule(
         "plan", rf"{I_AM}(?P<verb>{GOING})\b(?P<free>.*)", "{who} plans: {verb} {free}", "{verb} {free} {date}", 0.75,
         dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "plan", rf"{I}(?:have|'ve got|got) (?:an?|my|the) (?P<free>(?:[\w']+ ){{0,2}}?{EVENTS})\b", "{who} has {article} {free}",
         "{free} {date}", 0.75, dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "plan", rf"^my (?P<free>(?:[\w']+ ){{0,2}}?{EVENTS}) is\b", "{who} has {article} {free}", "{free} {date}", 0.8,
         dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "plan", rf"^I{NOW} start (?P<free>(?:my |a |the )?(?:new job|new role|work|school|course|internship|[\w' ]{{2,20}}(?:class|course|classes)))\b",
         "{who} starts {free}", "start {free} {date}", 0.75, dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "whereabouts", rf"^I'll{NOW} be in {NAME}", "{who} is in {name}", "{name} {date}", 0.75, dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "whereabouts", rf"^I(?:'m|'ll be){NOW} (?:away|off|off work|on vacation|on holiday|on leave|out of office|travell?ing)\b.*?\b(?:until|till|through)\b(?P<after>.*)",
         "{who} is away until {date}", "away until {date}", 0.8, dating="needed", lean="future",
     ),
-    _rule(
+    rule(
         "whereabouts", rf"^I(?:'m|'ll be){NOW} (?:away|on vacation|on holiday|out of office|off work|travell?ing)\b(?P<rest>.*)",
         "{who} is away", "away {date}", 0.75, dating="needed", lean="future",
     ),
-    _rule(
-        "plan", rf"{I_HAVE}(?:signed up for|booked|enrolled in|registered for) (?P<free>an? [\w' -]{{3,40}}?)(?=[,.!]|$| (?:in|on|for|next|this|last|to|because|with|at)\b)",
+    rule(
+        "plan", rf"{I_HAVE}(?:signed up for|enrolled in|registered for) (?P<free>an? [\w' -]{{3,40}}?)(?=[,.!]|$| (?:in|on|for|next|this|last|to|because|with|at)\b)",
         "{who} signed up for {free}", "{free}", 0.75, dating="told", of_others=False,
     ),
 )  # fmt: skip
 THINGS_AND_TASTES = (
-    _rule(
+    rule(
         "pet", rf"^I(?:'ve)?{NOW} (?:have|got|adopted|bought|rescued) (?:an?|another|two|my)? ?(?:\w+ )?(?P<pet>{PETS})s? (?:named|called) {NAME}",
         "{who} has a {pet} called {name}", "{pet} {name}", 0.9,
     ),
-    _rule("pet", rf"^my (?P<pet>{PETS})(?:'s name is| is called| is named|,|) {NAME}", "{who} has a {pet} called {name}", "{pet} {name}", 0.85),
-    _rule("pet", rf"^I(?:'ve)?{NOW} (?:adopted|rescued|got) an? (?:(?:new|little|small|old|rescue) )*(?P<pet>{PETS})(?!\w| called| named|s)\b", "{who} got a {pet}", "{pet}", 0.8, dating="told"),
-    _rule("pet", rf"^I{NOW} have an? (?P<pet>{PETS})(?: now)?{END}", "{who} has a {pet}", "{pet}", 0.8),
-    _rule("possession", rf"^I(?:'ve)?{NOW} (?:got|bought|ordered) (?:an?|my)(?: brand)? new (?P<thing>{THINGS})\b", "{who} got a new {thing}", "new {thing}", 0.8, dating="told"),
-    _rule("possession", rf"^I(?:'ve)?{NOW} (?:bought|purchased) an? (?P<thing>{THINGS})\b", "{who} bought a {thing}", "{thing}", 0.8, dating="told"),
-    _rule("contact_detail", r"^(?:my |it's me,? )?(?:new phone,? )?(?:new )?(?:phone )?(?:number|mobile|cell)(?: is|:| now is)\s*(?P<phone>\+?\d[\d ()-]{6,18}\d)", "{who}'s phone number is {phone}", "{phone}", 0.9, slot="phone", of_others=False),
-    _rule("contact_detail", r"^my (?:new )?(?:e-?mail|email address)(?: address)?(?: is|:)\s*(?P<email>[\w.+-]+@[\w-]+\.[\w.-]*\w)", "{who}'s email address is {email}", "{email}", 0.9, slot="email", of_others=False),
-    _rule("contact_detail", r"^my (?:new )?address(?: is|:)\s*(?P<address>(?=[^!?]*\d)[^!?]{6,70}?)[.!]*$", "{who}'s address is {address}", "{address}", 0.85, slot="address", of_others=False),
-    _rule(
+    rule("pet", rf"^my (?P<pet>{PETS})(?:'s name is| is called| is named|,|) {NAME}", "{who} has a {pet} called {name}", "{pet} {name}", 0.85),
+    rule("pet", rf"^I(?:'ve)?{NOW} (?:adopted|rescued|got) an? (?:(?:new|little|small|old|rescue|white|black|grey|gray|brown|orange) )*(?P<pet>{PETS})(?!\w| called| named|s)\b", "{who} got a {pet}", "{pet}", 0.8, dating="told"),
+    rule("pet", rf"^I{NOW} (?:have|own) an? (?:(?:little|small|big|old|young|rescue|white|black|grey|gray|brown|orange) )*(?P<pet>{PETS})(?: now)?{END}", "{who} has a {pet}", "{pet}", 0.8),
+    rule("possession", rf"^I(?:'ve)?{NOW} (?:got|bought|ordered) (?:an?|my)(?: brand)? new (?P<thing>{THINGS})\b", "{who} got a new {thing}", "new {thing}", 0.8, dating="told"),
+    rule("possession", rf"^I(?:'ve)?{NOW} (?:bought|purchased) an? (?P<thing>{THINGS})\b", "{who} bought a {thing}", "{thing}", 0.8, dating="told"),
+    rule("contact_detail", r"^(?:my |it's me,? )?(?:new phone,? )?(?:new )?(?:phone )?(?:number|mobile|cell)(?: is|:| now is)\s*(?P<phone>\+?\d[\d ()-]{6,18}\d)", "{who}'s phone number is {phone}", "{phone}", 0.9, slot="phone", of_others=False),
+    rule("contact_detail", r"^my (?:new )?(?:e-?mail|email address)(?: address)?(?: is|:)\s*(?P<email>[\w.+-]+@[\w-]+\.[\w.-]*\w)", "{who}'s email address is {email}", "{email}", 0.9, slot="email", of_others=False),
+    rule("contact_detail", r"^my (?:new )?address(?: is|:)\s*(?P<address>(?=[^!?]*\d)[^!?]{6,70}?)[.!]*$", "{who}'s address is {address}", "{address}", 0.85, slot="address", of_others=False),
+    rule(
         "preference", r"^my (?:all[- ]time )?favou?rite (?P<thing>[\w ]{3,24}?) (?:is|are|has to be) (?P<free>(?!also|not|when|how|because|that|this|so\b|the best)[\w' -]{2,40}?)(?=[,.!]|$| (?:because|since|and|but|so|for|by|it|which)\b)",
         "{who}'s favourite {thing} is {free}", "{thing} {free}", 0.85, of_others=False,
     ),
-    _rule(
+    rule(
         "preference", rf"^I{NOW} (?P<verb>love|enjoy|adore|can't stand|dislike|prefer) (?P<free>(?!it|the |no |spending |any|this|that|these|those|you|your|him|her|his|them|their|how|when|what|where|who|hearing|seeing|the way|the fact|the idea|us\b|our|being|getting|having|all|some|every|one|to )[a-z][\w' -]{{2,48}}?)(?=[.!,]|$| (?:because|since|but|so|too|as well|especially)\b)",
         "{who} {verb} {free}", "{verb} {free}", 0.65, of_others=False,
     ),
-    _rule("language", rf"^I{NOW} speak (?P<lang>(?:fluent |some |a little )?[A-Z]\w+(?:(?:, | and )[A-Z]\w+)*){END}", "{who} speaks {lang}", "{lang}", 0.85),
-    _rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?!a ton|a lot|so much|more|about|that|from)(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
-    _rule("hobby", rf"^I{NOW} play (?:the )?(?P<thing>piano|guitar|violin|drums|clarinet|cello|flute|bass|saxophone|trumpet|ukulele|football|soccer|tennis|basketball|chess|volleyball|hockey|badminton|golf|rugby|handball)\b", "{who} plays {thing}", "{thing}", 0.85),
-    _rule("hobby", rf"^I(?:'ve)?{NOW} (?:started|taken up|took up|picked up) (?P<thing>yoga|running|climbing|bouldering|painting|pottery|knitting|swimming|cycling|gardening|baking|surfing|meditat(?:ion|ing)|dancing|photography|hiking|kickboxing|woodworking|journaling)\b", "{who} took up {thing}", "{thing}", 0.85, dating="told"),
+    rule("language", rf"^I{NOW} speak (?P<lang>(?:fluent |some |a little )?[A-Z]\w+(?:(?:, | and )[A-Z]\w+)*){END}", "{who} speaks {lang}", "{lang}", 0.85),
+    rule("hobby", rf"^I(?:'m|'ve)?{NOW} (?:learning|started learning|been learning) (?P<free>(?!a ton|a lot|so much|more|about|that|from)(?:to |how to )?[\w' -]{{3,30}}?)(?=[,.!]|$| (?:because|since|and|but|so|for|with|from|at|on|by|as)\b)", "{who} is learning {free}", "learn {free}", 0.75, of_others=False),
+    rule("hobby", rf"^I{NOW} play (?:the )?(?P<thing>piano|guitar|violin|drums|clarinet|cello|flute|bass|saxophone|trumpet|ukulele|football|soccer|tennis|basketball|chess|volleyball|hockey|badminton|golf|rugby|handball)\b", "{who} plays {thing}", "{thing}", 0.85),
+    rule("hobby", rf"^I(?:'ve)?{NOW} (?:started|taken up|took up|picked up) (?P<thing>yoga|running|climbing|bouldering|painting|pottery|knitting|swimming|cycling|gardening|baking|surfing|meditat(?:ion|ing)|dancing|photography|hiking|kickboxing|woodworking|journaling)\b", "{who} took up {thing}", "{thing}", 0.85, dating="told"),
 )  # fmt: skip
 PAST_EVENTS = (
-    _rule(
+    rule(
         "event", rf"^I(?:'ve)?{NOW} (?P<verb>went (?:to|on|camping|hiking|swimming|skiing|climbing|sailing|surfing|fishing|kayaking|shopping)|visited|attended|joined|finished|completed|won|met up with|met with|met|hosted|organi[sz]ed|ran|climbed|participated in|performed|volunteered|launched|opened|passed|failed|applied (?:to|for)|signed up for|enrolled in|baked|painted|built|saw|watched|took|made|lost|found|bought|sold|donated|started|painted)\b(?P<free>.*)",
         "{who} {verb} {free}", "{verb} {free} {date}", 0.7, dating="needed", of_others=False,
     ),
-    _rule(
+    rule(
         "event", rf"^I{NOW} (?P<verb>passed|failed|won|aced|finished|completed|joined) (?P<free>(?:my|the|an?) [\w' -]{{3,50}}?)(?=[,.!]|$| (?:because|since|and|but|so|in|at|on|with|after|last|this)\b)",
         "{who} {verb} {free}", "{verb} {free}", 0.7, dating="told", of_others=False,
     ),

@@ -70,6 +70,13 @@ SPELLING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\s+", " "),
     )
 )
+DATE_FIRST = re.compile(
+    r"^(?P<date>(?:on |this |next |last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|(?:this|next|last) (?:week(?:end)?|month|year)"
+    r"|today|tonight|tomorrow|yesterday|last night|(?:two|three|four|a few) (?:days|weeks|months|years) ago),?\s+"
+    r"(?P<rest>(?:I|I'm|I've|I'll|my|we)\b[^,.!;]*)",
+    re.IGNORECASE,
+)
 LETTERS = re.compile(r"[^\W\d_]")
 LONGEST_SENTENCE = 300
 
@@ -84,12 +91,23 @@ def spell_out(text: str) -> str:
 def clauses(text: str) -> Iterator[str]:
     """The clauses of a message that state something, interjections cut off, in order."""
     for sentence in SPLIT.split(QUOTED_LINE.sub("", text)):
-        if not sentence or len(sentence) > LONGEST_SENTENCE or not _is_meant(sentence):
+        if not sentence or len(sentence) > LONGEST_SENTENCE or "?" in sentence:
             continue
-        for clause in CLAUSE.split(spell_out(sentence)):
+        regular = spell_out(sentence)
+        if not _is_meant(regular):
+            continue
+        plain = INTERJECTION.sub("", regular, count=1)
+        for clause in CLAUSE.split(DATE_FIRST.sub(_date_last, plain)):
             stated = INTERJECTION.sub("", clause.strip(" ,"), count=1).strip()
             if stated and not CONDITIONAL_START.match(stated):
                 yield stated
+
+
+def _date_last(match: re.Match[str]) -> str:
+    """Of "Yesterday I moved" "I moved yesterday": clauses begin with whom they are about."""
+    first, *others = CLAUSE.split(match["rest"].rstrip(), maxsplit=1)
+    rest = match["rest"].rstrip()[len(first) :] if others else ""
+    return f"{first} {match['date'].lower()}{rest}"
 
 
 def is_shouted(text: str) -> bool:
@@ -98,11 +116,9 @@ def is_shouted(text: str) -> bool:
     return len(letters) > 3 and sum(letter.isupper() for letter in letters) > 0.6 * len(letters)  # noqa: PLR2004 -- most of it
 
 
-def _is_meant(sentence: str) -> bool:
-    regular = spell_out(sentence)
+def _is_meant(regular: str) -> bool:
     return not (
-        "?" in sentence
-        or QUOTED.search(regular)
+        QUOTED.search(regular)
         or NOT_MEANT.search(regular)
         or TOLD_BY_OTHERS.search(regular)
         or CONDITIONAL_START.match(INTERJECTION.sub("", regular))

@@ -57,6 +57,7 @@ async def page(scene: Scene, chromium: str) -> AsyncGenerator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("requestfailed", lambda request: errors.append(request.url))
         await page.goto(scene.console.login_link())
+        await page.locator("#composer").wait_for()  # the first view is complete
         yield page
         await context.close()
     assert errors == []

@@ -195,6 +195,32 @@ async def test_a_second_page_sees_what_the_first_one_does(answered: Scene, page:
     await expect(past_reply(second)).to_be_visible()
 
 
+async def test_the_first_view_shows_whom_the_owner_heard_from_last(answered: Scene, page: Page) -> None:
+    await expect(page.get_by_label("Contact to play")).to_have_value(str(answered.dana))
+    await expect(page.get_by_label("Write as Dana")).to_be_visible()
+    await expect(page.get_by_label("Facts", exact=True)).to_contain_text("Dana lives in Lisbon")
+
+
+async def test_who_was_chosen_first_stays_chosen(answered: Scene, page: Page) -> None:
+    await page.get_by_label("Contact to play").select_option("new")
+    await page.get_by_label("Their name").fill("Otto Bold")
+    await page.get_by_label("Their name").press("Enter")
+    await write(page, "Do you sell the bicycle?", pen="Write as Otto")
+    await expect(messages(page)).to_have_count(1)
+    await expect(page.get_by_label("Write as Otto")).to_be_visible()
+
+
+async def test_the_owner_can_ask_for_drafts_where_locum_stayed_silent(answered: Scene, page: Page) -> None:
+    await play_dana(page, answered)
+    ask = page.get_by_role("button", name="Suggest a reply")
+    await expect(ask).to_be_hidden()
+    await write(page, "ok")
+    await expect(page.get_by_label("What Locum does")).to_contain_text("stays silent")
+    await ask.click()
+    await expect(page.get_by_role("region", name=re.compile("^Draft")).first).to_be_visible()
+    assert await rows(answered, "SELECT bool_or(asked) FROM turns") == [(True,)]
+
+
 async def test_a_narrow_screen_shows_one_view_at_a_time(answered: Scene, page: Page) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
     await play_dana(page, answered)

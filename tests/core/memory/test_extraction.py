@@ -58,6 +58,49 @@ async def test_a_move_closes_the_old_home_and_the_past_stays_answerable(
         assert [source.text for source in history.sources] == ["I moved to Gothenburg yesterday!"]
 
 
+async def test_what_has_ended_closes_what_was_true_and_nothing_else(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await two_chats(database, owner)
+    month = timedelta(days=30)
+    async with database.owner(owner) as connection:
+        for text in ("I play the cello", "I'm vegan", "I work at Tallyard"):
+            await world.say(connection, "Ines", None, text, NOON)
+        for text in ("I don't play the cello anymore", "I'm no longer vegan", "I no longer work at Brandt"):
+            await world.say(connection, "Ines", None, text, NOON + month)
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        after = await list_facts(connection, owner, as_of=NOON + 2 * month)
+        before = await list_facts(connection, owner, as_of=NOON + timedelta(days=3))
+    assert {fact.statement for fact in before} == {
+        "Mara plays cello",
+        "Mara is vegan",
+        "Mara works at Tallyard",
+    }
+    assert {fact.statement for fact in after} == {
+        "Mara no longer plays cello",
+        "Mara is no longer vegan",
+        "Mara no longer works at Brandt",
+        "Mara works at Tallyard",
+    }
+
+
+async def test_a_cancelled_plan_is_over_where_only_one_can_be_meant(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await two_chats(database, owner)
+    async with database.owner(owner) as connection:
+        await world.say(connection, "Ines", None, "I have a dentist appointment next Friday", NOON)
+        await world.say(connection, "Ines", None, "I have a job interview next Friday", NOON)
+        cancelled = NOON + timedelta(days=1)
+        await world.say(connection, "Ines", None, "I cancelled my dentist appointment", cancelled)
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        facts = await list_facts(connection, owner, as_of=cancelled + timedelta(hours=1))
+    statements = [fact.statement.partition(" (")[0] for fact in facts]
+    assert sorted(statements) == ["Mara cancelled the dentist appointment", "Mara has a job interview"]
+
+
 async def test_reading_twice_changes_nothing(database: Database, owner: OwnerId) -> None:
     world = await two_chats(database, owner)
     async with database.owner(owner) as connection:
