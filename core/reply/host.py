@@ -43,7 +43,7 @@ from core.reply.outbox import (
     waiting_send,
 )
 from core.reply.path import ReplyPath
-from core.reply.patience import Patience, is_cancelled
+from core.reply.patience import Patience
 from core.reply.situation import Account, source_of
 from core.storage.database import Connection, Database
 from core.vocabulary import OutboxState
@@ -150,7 +150,7 @@ class BotHost:
             try:
                 await self._write_receipt(send, receipt)
             except (psycopg.OperationalError, PoolTimeout) as error:
-                if is_cancelled() or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise
                 log.warning("receipt.delayed", outbox_id=send.id, error=type(error).__name__)
                 await asyncio.sleep(self.path.patience.idle)
@@ -295,8 +295,6 @@ async def repeat(
         try:
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
-            if is_cancelled():
-                raise
             log.warning("step.failed", step=name, error=type(error).__name__)
             await asyncio.sleep(patience.away)
         await asyncio.sleep(patience.idle if seconds is None else seconds)

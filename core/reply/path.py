@@ -305,11 +305,13 @@ class ReplyPath:
         except asyncio.CancelledError:
             if not stale:
                 raise
-            if body is not None and body.uncancel() > 0:
+            if body is not None and body.cancelling() > 1:
                 raise  # whoever runs this wants it to end, too
             raise StaleTurnError from None
         finally:
             finished = True
+            if stale and body is not None:
+                body.uncancel()  # the watcher's own, whatever error the body made of it
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 

@@ -93,9 +93,10 @@ async def side_by_side(
     first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]
 ) -> tuple[First, Second]:
     """Both results; when one fails the other is stopped, and the failure is raised as it is, in no group."""
+    both = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            one, other = tasks.create_task(first), tasks.create_task(second)
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return one.result(), other.result()
+        return await asyncio.gather(*both)
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)

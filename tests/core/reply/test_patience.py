@@ -1,6 +1,4 @@
-"""Loops that bear a server's errors end when they are cancelled, even where an error hides the cancellation."""
-
-import asyncio
+"""Loops bear a server that is away, and nothing else."""
 
 import psycopg
 import pytest
@@ -9,23 +7,6 @@ from core.reply.host import repeat
 from core.reply.patience import Patience
 
 AT_ONCE = Patience(idle=0.0, away=0.0)
-
-
-async def _gives_up_in_its_own_way() -> None:
-    """As a driver does whose connection breaks while its query is being cancelled."""
-    try:
-        await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        raise psycopg.OperationalError("the connection is closed") from None
-
-
-async def test_a_loop_whose_query_fails_amid_its_cancellation_ends() -> None:
-    task = asyncio.create_task(repeat("step", _gives_up_in_its_own_way, AT_ONCE))
-    await asyncio.sleep(0)
-    task.cancel()
-    async with asyncio.timeout(5):
-        with pytest.raises(psycopg.OperationalError):
-            await task
 
 
 async def test_a_loop_bears_a_server_that_is_away() -> None:
