@@ -350,9 +350,13 @@ AS $$
 DECLARE
     v_average double precision := coalesce(
         (SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id), 10);
+    v_visible bigint[];
     v_signals message_signals[];
 BEGIN
-    -- By arrays of keys: sorted, they find neighbours in one descent of the index.
+    -- A variable: from a sub-query the planner expects a handful of rows, and joins all with all.
+    SELECT visible_ids(p_scope, p_ids || array_agg(n.id)) INTO v_visible
+    FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
+    WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (p_ids) AND n.id IS NOT NULL;
     WITH placed AS MATERIALIZED (
         SELECT p.message_id, p.before_id, p.after_id, p.session_id
         FROM passages p WHERE p.owner_id = p_scope.owner_id AND p.message_id = ANY (p_ids)
@@ -362,10 +366,7 @@ BEGIN
     ), texts AS MATERIALIZED (
         SELECT m.id, m.chat_id, m.sent_at, m.tsv
         FROM messages m
-        WHERE m.owner_id = p_scope.owner_id
-          AND m.id = ANY ((SELECT visible_ids(p_scope, p_ids || array_agg(n.id))
-                           FROM placed p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
-                           WHERE n.id IS NOT NULL)::bigint[])
+        WHERE m.owner_id = p_scope.owner_id AND m.id = ANY (v_visible)
     ), pieces AS MATERIALIZED (
         SELECT x.id, x.chat_id, x.sent_at, length(x.tsv) AS size, coalesce(k.words, 0) AS words
         FROM texts x
