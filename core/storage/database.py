@@ -95,7 +95,8 @@ async def side_by_side(
     """Both results; when one fails the other is stopped, and the failure is raised as it is, in no group."""
     both = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
-        return await asyncio.gather(*both)
+        one_result, other_result = await asyncio.gather(*both)
+        return one_result, other_result
     finally:
         for one in both:
             one.cancel()

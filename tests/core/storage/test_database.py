@@ -53,3 +53,17 @@ async def test_whoever_stops_the_whole_stops_both() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert stopped == 2
+
+
+async def test_a_failure_leaves_no_cancellation_behind() -> None:
+    """Whoever bears the failure goes on as if nobody had wanted it to end."""
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise psycopg.OperationalError("the server is away")
+
+    with pytest.raises(psycopg.OperationalError):
+        await side_by_side(fails(), fails())
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
