@@ -31,6 +31,8 @@ SCROLL_DOWN = """setTimeout(() => {
     const lines = document.getElementById("lines");
     if (lines) lines.scrollTop = lines.scrollHeight;
 }, 30)"""
+FOCUS_NAME = 'setTimeout(() => document.getElementById("newcomer")?.focus(), 50)'
+EMPTY_NAME = 'document.getElementById("newcomer").value = ""'
 MODES = {
     Mode.OFF: ("Off", "Locum reads along and says nothing"),
     Mode.SUGGEST: ("Suggest", "Locum drafts, you send"),
@@ -98,32 +100,46 @@ class ChatPane:
         self._rows = Rows[Line](
             self._lines, key=lambda line: line.message_id, draw=self._draw_line, classes="line"
         )
-        self._draw_picker()
+        self._build_picker()
         self._draw_composer()
 
-    def _draw_picker(self) -> None:
-        self._welcoming = False
-        self._picker.clear()
+    def _build_picker(self) -> None:
+        """Both ways to name somebody. They stay for good: what is chosen on an element that was just
+        replaced would be lost.
+        """
+        with self._picker:
+            self._who = tag("select", "who", id="who", aria_label="Contact to play")
+            self._newcomer = tag("form", "newcomer", aria_label="Someone new")
+        with self._newcomer:
+            tag("input", "field", id="newcomer", aria_label="Their name", placeholder="Their name")
+            tag("button", "button primary", "Start", type="submit")
+            button("Cancel", self._welcome_nobody, "quiet")
+        self._who.on("change", telling(self._choose), js_handler="(event) => emit(event.target.value)")
+        self._newcomer.on("submit.prevent", telling(self._welcome), js_handler=value_of("newcomer"))
+        self._draw_people()
+
+    def _draw_people(self) -> None:
+        if self._welcoming:
+            self._welcoming = False
+            ui.run_javascript(EMPTY_NAME)
+        self._newcomer.set_visibility(False)
+        self._who.set_visibility(True)
+        self._who.clear()
         chosen = str(self.played.contact_id) if self.played else ""
         known = {str(p.contact_id): _introduced(p) for p in self._people}
         if self.played and chosen not in known:
             known[chosen] = self.played.person.name
-        with self._picker, tag("select", "who", id="who", aria_label="Contact to play") as select:
+        with self._who:
             for value, text in {"": "Choose somebody…", **known, NEWCOMER: "Someone new…"}.items():
                 option = tag("option", "", text, value=value)
                 if value == chosen:
                     option.props["selected"] = True
-        select.on("change", telling(self._choose), js_handler="(event) => emit(event.target.value)")
 
-    def _draw_newcomer(self) -> None:
+    def _ask_for_a_name(self) -> None:
         self._welcoming, self._choice = True, NEWCOMER
-        self._picker.clear()
-        with self._picker, tag("form", "newcomer", aria_label="Someone new") as form:
-            tag("input", "field", id="newcomer", aria_label="Their name", placeholder="Their name")
-            tag("button", "button primary", "Start", type="submit")
-            button("Cancel", self._welcome_nobody, "quiet")
-        form.on("submit.prevent", telling(self._welcome), js_handler=value_of("newcomer"))
-        ui.run_javascript('setTimeout(() => document.getElementById("newcomer")?.focus(), 50)')
+        self._who.set_visibility(False)
+        self._newcomer.set_visibility(True)
+        ui.run_javascript(FOCUS_NAME)
 
     def _draw_modes(self) -> None:
         self._modes.clear()
@@ -209,7 +225,7 @@ class ChatPane:
         if people != self._people:
             self._people = people
             if not self._welcoming:
-                self._draw_picker()
+                self._draw_people()
 
     async def refresh(self) -> None:
         """Show the chat as it stands now."""
@@ -245,7 +261,7 @@ class ChatPane:
         self.played = Played(person=person, contact_id=opened.contact_id, chat_id=opened.chat_id)
         self._view, self._pen = None, "contact"
         self._rows.show(())
-        self._draw_picker()
+        self._draw_people()
         self._draw_composer()
         await self._on_change()
 
@@ -257,7 +273,7 @@ class ChatPane:
     async def _choose(self, event: GenericEventArguments) -> None:
         chosen = _text(event.args)
         if chosen == NEWCOMER:
-            self._draw_newcomer()
+            self._ask_for_a_name()
         for known in self._people:
             if str(known.contact_id) == chosen:
                 await self.play(known.person, known.contact_id)
@@ -269,7 +285,7 @@ class ChatPane:
 
     def _welcome_nobody(self) -> None:
         self._choice = self.played.person.id if self.played else ""
-        self._draw_picker()
+        self._draw_people()
 
     async def _set_mode(self, mode: Mode) -> None:
         if self.played:

@@ -15,13 +15,11 @@ from core.audience import Reader
 from core.ids import MessageId
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.search import Spoken, past_replies, read_messages, recent_turns, search_memory
+from core.memory.traces import SHOWN
 from core.reply.situation import Situation
 from core.reply.wording import is_deferral, is_question
 from core.storage.database import Connection, Database, side_by_side
 from core.vocabulary import Origin
-
-RECENT = 12
-"""Lines of the chat itself that come along."""
 
 LOOKED_THROUGH = 150
 """Lines of the chat in which the owner's own way of putting things off is looked for."""
@@ -139,7 +137,7 @@ async def _said(
         if not deferrals and any(is_question(message.words) for message in situation.incoming):
             deferrals = await _deferrals(connection, situation, reader, model)
         answered = await _answered(connection, situation, reader, vector, model)
-    return tuple(said[-RECENT:]), deferrals, answered
+    return tuple(said[-SHOWN:]), deferrals, answered
 
 
 def _putting_off(said: Sequence[Spoken]) -> tuple[Spoken, ...]:

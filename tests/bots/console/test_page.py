@@ -5,7 +5,9 @@ import re
 
 from playwright.async_api import Locator, Page, expect
 
-from core.events import MessageNew
+from core.events import MessageNew, Person
+from core.memory.people import ensure_account, ensure_chat
+from core.vocabulary import ChatKind
 from tests.bots.console.scene import Scene, core_at_work
 
 QUESTION = "Can you water the plants again next week?"
@@ -139,6 +141,21 @@ async def test_someone_new_can_be_played(answered: Scene, page: Page) -> None:
     await write(page, "Do you sell the bicycle?", pen="Write as Otto")
     await expect(messages(page)).to_contain_text(["Otto <b>Bold</b>"])
     assert await rows(answered, "SELECT count(*) FROM contacts WHERE display_name LIKE 'Otto%'") == [(1,)]
+
+
+async def test_a_choice_is_not_lost_when_the_people_change_around_it(scene: Scene, page: Page) -> None:
+    select = page.get_by_label("Contact to play")
+    before = await select.element_handle()
+    async with scene.database.owner(scene.owner_id) as connection:
+        account = await ensure_account(connection, scene.owner_id, "telegram", "mara")
+        otto = Person(id="1002", name="Otto Berg")
+        await ensure_chat(
+            connection, scene.owner_id, account, "1002", ChatKind.DIRECT, "Otto Berg", members=[otto]
+        )
+    await expect(select.get_by_role("option", name="Otto Berg")).to_have_count(1, timeout=20_000)
+    assert before is not None
+    await before.select_option("new")  # as a hand does that was already on its way
+    await expect(page.get_by_label("Their name")).to_be_visible()
 
 
 async def test_words_of_a_contact_are_never_markup(answered: Scene, page: Page) -> None:
