@@ -43,7 +43,7 @@ from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
 from core.reply.situation import Account, read_account
 from core.settings import load_settings
-from core.storage.database import Connection, Database
+from core.storage.database import Database
 
 ACCOUNT = "bench-replies"
 STAGES = (
@@ -174,34 +174,16 @@ async def bare_writes(database: Database, owner_id: OwnerId, turns: int) -> list
     return took
 
 
-async def _open_to_all(connection: Connection, owner_id: OwnerId) -> None:
-    """The made messages as public ones, two in five typed by the owner: each turn has all of them to search."""
-    await connection.execute(
-        """
-        WITH everyone AS (
-            INSERT INTO audiences (owner_id, kind) VALUES (%(owner)s, 'anyone')
-            ON CONFLICT (owner_id, kind, chat_id, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
-        )
-        UPDATE messages SET audience_id = (SELECT id FROM everyone),
-                            origin = CASE WHEN id %% 5 < 2 THEN 'typed' ELSE origin END,
-                            sender_id = CASE WHEN id %% 5 < 2 THEN NULL ELSE sender_id END
-        WHERE owner_id = %(owner)s""",
-        {"owner": owner_id},
-    )
-    await connection.execute("SELECT analyze_memory()")
-
-
 async def measure_size(database: Database, rows: int, turns: int, seed: int) -> dict[str, object]:
     """All figures for an owner of that many messages."""
     owner_id = await ensure_owner(database, f"bench-{rows}", display_name="Bench Owner")
     vectors = WordVectors(seed)
-    await fill(database, owner_id, made_records(seed), rows, vectors)
+    await fill(database, owner_id, made_records(seed), rows, vectors, public=True)
     warm_up = 5
     chosen = await choose_questions(database, owner_id, turns + warm_up, vectors, seed)
     questions = [Question(text=f"{one.text}?", vector=one.vector) for one in chosen]
     async with database.owner(owner_id) as connection:
         account_id = await ensure_account(connection, owner_id, "bench", ACCOUNT, ACCOUNT)
-        await _open_to_all(connection, owner_id)
         account = await read_account(connection, owner_id, account_id)
     measured = await run_turns(database, account, questions, warm_up)
     bare, _ = await timed(database, owner_id, ask_bare, questions)

@@ -35,7 +35,7 @@ from core.memory.index import place_messages, refresh_statistics
 from core.memory.search import as_halfvec, past_replies, read_messages, recent_turns, search_memory
 from core.models.faces import Vectors
 from core.owners import ensure_owner
-from core.reply.recall import DEFERRAL_WORDS, DEFERRALS, FACTS, FOUND, PAST_REPLIES, RECENT
+from core.reply.recall import DEFERRAL_WORDS, DEFERRALS, FACTS, FOUND, LOOKED_THROUGH, PAST_REPLIES
 from core.settings import load_settings
 from core.storage.database import Connection, Database
 
@@ -133,9 +133,18 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 async def fill(
-    database: Database, owner_id: OwnerId, records: Iterator[Record], rows: int, vectors: WordVectors
+    database: Database,
+    owner_id: OwnerId,
+    records: Iterator[Record],
+    rows: int,
+    vectors: WordVectors,
+    *,
+    public: bool = False,
 ) -> None:
-    """The owner's memory: messages, places, statistics, vectors of both spans, and the indexes."""
+    """The owner's memory: messages, places, statistics, vectors of both spans, and the indexes.
+
+    `public`: every chat may draw on all of them, and two in five were typed by the owner.
+    """
     while rows > 0:
         chunk = list(islice(records, min(CHUNK, rows)))
         rows -= len(chunk)
@@ -143,6 +152,9 @@ async def fill(
             for start in range(0, len(chunk), CHAT):
                 part = chunk[start : start + CHAT]
                 await write_records(connection, owner_id, f"{part[0].id}", part, owner_name=OWNER)
+    if public:
+        async with database.owner(owner_id) as connection:
+            await _open_to_all(connection, owner_id)
     await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
         await refresh_statistics(connection, owner_id)
@@ -153,6 +165,25 @@ async def fill(
         await _fill_windows(connection, owner_id)
         await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, MODEL])
         await connection.execute("SELECT analyze_memory()")
+
+
+async def _open_to_all(connection: Connection, owner_id: OwnerId) -> None:
+    """Everybody may learn the messages, and two in five were typed by the owner.
+
+    Done before they have their places and windows: another audience takes both away.
+    """
+    await connection.execute(
+        """
+        WITH everyone AS (
+            INSERT INTO audiences (owner_id, kind) VALUES (%(owner)s, 'anyone')
+            ON CONFLICT (owner_id, kind, chat_id, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
+        )
+        UPDATE messages SET audience_id = (SELECT id FROM everyone),
+                            origin = CASE WHEN id %% 5 < 2 THEN 'typed' ELSE origin END,
+                            sender_id = CASE WHEN id %% 5 < 2 THEN NULL ELSE sender_id END
+        WHERE owner_id = %(owner)s""",
+        {"owner": owner_id},
+    )
 
 
 async def _fill_turns(database: Database, owner_id: OwnerId, vectors: WordVectors) -> None:
@@ -281,7 +312,7 @@ async def ask_for_reply(
     )  # fmt: skip
     await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in hits])
     await recent_turns(
-        connection, owner_id=owner_id, chat_id=chat_id, thread_id=None, until=until, limit=RECENT
+        connection, owner_id=owner_id, chat_id=chat_id, thread_id=None, until=until, limit=LOOKED_THROUGH
     )
     past = await past_replies(
         connection, owner_id=owner_id, reader=reader, query=question.text, vector=question.vector,
