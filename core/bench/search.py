@@ -314,11 +314,10 @@ async def ask_for_reply(
     await recent_turns(
         connection, owner_id=owner_id, chat_id=chat_id, thread_id=None, until=until, limit=LOOKED_THROUGH
     )
-    past = await past_replies(
+    await past_replies(
         connection, owner_id=owner_id, reader=reader, query=question.text, vector=question.vector,
         model=MODEL, until=until, limit=PAST_REPLIES,
     )  # fmt: skip
-    await read_messages(connection, owner_id=owner_id, reader=reader, ids=[one.asked_id for one in past])
     words = await search_memory(
         connection, owner_id=owner_id, reader=reader, query=DEFERRAL_WORDS, vector=None, model=MODEL,
         limit=DEFERRALS, until=until, drafting=True,

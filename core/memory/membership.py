@@ -109,10 +109,32 @@ async def set_members(
 ) -> None:
     """At that time exactly these contacts were in the chat: others leave, new ones join."""
     joined = None if chat.kind == ChatKind.DIRECT else at
+    if await _are_in_it(connection, owner_id, chat.id, listed, joined):
+        return
     await add_members(
         connection, owner_id, chat.id, [Stint(contact_id=c, joined=joined) for c in listed], batch
     )
     await close_stays(connection, owner_id, chat.id, listed, at, batch)
+
+
+async def _are_in_it(
+    connection: Connection,
+    owner_id: OwnerId,
+    chat_id: ChatId,
+    listed: Sequence[ContactId],
+    joined: datetime | None,
+) -> bool:
+    """Whether just these are known to be in the chat by then (None: ever since), as with most messages."""
+    cursor = await connection.execute(
+        """
+        SELECT coalesce(array_agg(contact_id) @> %(listed)s::bigint[]
+                        AND array_agg(contact_id) <@ %(listed)s::bigint[]
+                        AND bool_and(joined_at <= coalesce(%(joined)s::timestamptz, '-infinity')), false)
+        FROM chat_members WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND left_at = 'infinity'""",
+        {"owner": owner_id, "chat": chat_id, "listed": list(listed), "joined": joined},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def close_stays(

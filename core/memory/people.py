@@ -110,19 +110,19 @@ async def ensure_source(
     may_train: bool = False,
 ) -> SourceId:
     """The source of that name; the consents are those of its first time, until the owner changes them."""
-    await connection.execute(
-        """
-        INSERT INTO sources (owner_id, kind, platform, name, may_draft, may_profile, may_train)
-        VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-        [owner_id, kind, platform, name, may_draft, may_profile, may_train],
-    )
-    cursor = await connection.execute(
-        "SELECT id FROM sources WHERE owner_id = %s AND kind = %s AND platform = %s AND name = %s",
-        [owner_id, kind, platform, name],
-    )
-    row = await cursor.fetchone()
-    assert row is not None, "the row was inserted above"  # noqa: S101 -- for the type checker
-    return SourceId(int(row[0]))
+    while True:
+        cursor = await connection.execute(
+            "SELECT id FROM sources WHERE owner_id = %s AND kind = %s AND platform = %s AND name = %s",
+            [owner_id, kind, platform, name],
+        )
+        if (row := await cursor.fetchone()) is not None:
+            return SourceId(int(row[0]))
+        await connection.execute(
+            """
+            INSERT INTO sources (owner_id, kind, platform, name, may_draft, may_profile, may_train)
+            VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [owner_id, kind, platform, name, may_draft, may_profile, may_train],
+        )
 
 
 async def ensure_contact_account(
@@ -148,27 +148,34 @@ async def ensure_contact_accounts(
 ) -> Mapping[str, tuple[ContactId, int]]:
     """(contact, contact_account) by platform user id: the known ones found, a new contact for each other."""
     wanted = {person.id: person for person in people}
-    found = await _find_people(connection, owner_id, platform, realm, list(wanted))
+    found, names = await _find_people(connection, owner_id, platform, realm, list(wanted))
     if missing := [person for key, person in wanted.items() if key not in found]:
         # One at a time per owner: else two processes would make two contacts of one newcomer.
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('people', %s))", [owner_id])
         await _make_people(connection, owner_id, platform, realm, missing, batch)
-        found |= await _find_people(connection, owner_id, platform, realm, [p.id for p in missing])
-    if batch is None:
-        await _rename(connection, owner_id, platform, realm, list(wanted.values()))
+        new, new_names = await _find_people(connection, owner_id, platform, realm, [p.id for p in missing])
+        found, names = found | new, names | new_names
+    renamed = [person for key, person in wanted.items() if person.name not in ("", names.get(key))]
+    if batch is None and renamed:
+        await _rename(connection, owner_id, platform, realm, renamed)
     return found
 
 
 async def _find_people(
     connection: Connection, owner_id: OwnerId, platform: str, realm: str, ids: list[str]
-) -> dict[str, tuple[ContactId, int]]:
+) -> tuple[dict[str, tuple[ContactId, int]], dict[str, str]]:
+    """Those that are known, and their names on the platform, both by platform user id."""
     cursor = await connection.execute(
         """
-        SELECT platform_user_id, contact_id, id FROM contact_accounts
+        SELECT platform_user_id, contact_id, id, display_name FROM contact_accounts
         WHERE owner_id = %s AND platform = %s AND realm = %s AND platform_user_id = ANY (%s)""",
         [owner_id, platform, realm, ids],
     )
-    return {str(row[0]): (ContactId(int(row[1])), int(row[2])) for row in await cursor.fetchall()}
+    rows = await cursor.fetchall()
+    return (
+        {str(row[0]): (ContactId(int(row[1])), int(row[2])) for row in rows},
+        {str(row[0]): str(row[3]) for row in rows},
+    )
 
 
 async def _make_people(

@@ -130,7 +130,7 @@ async def read_profile(
     `drafting` leaves out lines that rest on a source that may not be drafted from. None when there is
     nothing to tell, or nobody of that id.
     """
-    name = await _name(connection, owner_id, contact_id)
+    name, styles = await _name_and_styles(connection, owner_id, contact_id)
     if name is None:
         return None
     facts = await known_facts(
@@ -142,7 +142,6 @@ async def read_profile(
         as_of=as_of,
         drafting=drafting,
     )
-    styles = await _latest_styles(connection, owner_id, contact_id)
     if not facts and styles is None:
         return None
     return Profile(
@@ -173,29 +172,27 @@ def _line(fact: KnownFact) -> ProfileLine:
     )
 
 
-async def _name(connection: Connection, owner_id: OwnerId, contact_id: ContactId | None) -> str | None:
+async def _name_and_styles(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId | None
+) -> tuple[str | None, StoredStyles | None]:
+    """What the contact (None: the owner) is called, and the latest styles; None for nobody and none."""
     cursor = await connection.execute(
         """
-        SELECT display_name FROM contacts WHERE owner_id = %(owner)s AND id = %(contact)s
-        UNION ALL
-        SELECT coalesce(nullif(display_name, ''), handle) FROM owners
-        WHERE id = %(owner)s AND %(contact)s::bigint IS NULL""",
+        SELECT w.name, (
+            SELECT p.style FROM profiles p
+            WHERE p.owner_id = %(owner)s AND p.contact_id IS NOT DISTINCT FROM %(contact)s
+              AND w.opted_out_at IS NULL
+            ORDER BY p.version DESC LIMIT 1)
+        FROM (
+            SELECT display_name AS name, opted_out_at FROM contacts
+            WHERE owner_id = %(owner)s AND id = %(contact)s
+            UNION ALL
+            SELECT coalesce(nullif(display_name, ''), handle), NULL FROM owners
+            WHERE id = %(owner)s AND %(contact)s::bigint IS NULL
+        ) w""",
         {"owner": owner_id, "contact": contact_id},
     )
     row = await cursor.fetchone()
-    return str(row[0]) if row else None
-
-
-async def _latest_styles(
-    connection: Connection, owner_id: OwnerId, contact_id: ContactId | None
-) -> StoredStyles | None:
-    cursor = await connection.execute(
-        """
-        SELECT p.style FROM profiles p
-        LEFT JOIN contacts c ON c.owner_id = p.owner_id AND c.id = p.contact_id
-        WHERE p.owner_id = %s AND p.contact_id IS NOT DISTINCT FROM %s AND c.opted_out_at IS NULL
-        ORDER BY p.version DESC LIMIT 1""",
-        [owner_id, contact_id],
-    )
-    row = await cursor.fetchone()
-    return STYLES.validate_python(row[0]) if row else None
+    if row is None:
+        return None, None
+    return str(row[0]), STYLES.validate_python(row[1]) if row[1] is not None else None

@@ -56,6 +56,7 @@ class PastReply:
     reply_ids: list[MessageId]
     reply: str
     asked: str
+    asked_at: datetime
     score: float
 
 
@@ -138,7 +139,7 @@ async def past_replies(
     async with connection.cursor(row_factory=class_row(PastReply)) as cursor:
         await cursor.execute(
             """
-            SELECT asked_id, reply_ids, reply, asked, score
+            SELECT asked_id, reply_ids, reply, asked, asked_at, score
             FROM past_replies(%s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, 'infinity'), %s)""",
             [owner_id, reader.kind, reader.id, query, as_halfvec(vector), model, until, limit],
         )

@@ -54,15 +54,18 @@ def _storable(value: object) -> object:
     return value
 
 
-async def lock_lane(connection: Connection, lane: Lane) -> None:
-    """Hold the lane until this transaction ends: nobody else applies its events meanwhile."""
+async def lock_lane(connection: Connection, lane: Lane) -> int:
+    """Hold the lane until this transaction ends: nobody else applies its events meanwhile. Its epoch."""
     keys = [lane.owner_id, lane.account_id, lane.chat]
-    await connection.execute(
-        "INSERT INTO lanes (owner_id, account_id, lane) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", keys
-    )
-    await connection.execute(
-        "SELECT FROM lanes WHERE owner_id = %s AND account_id = %s AND lane = %s FOR UPDATE", keys
-    )
+    while True:
+        cursor = await connection.execute(
+            "SELECT epoch FROM lanes WHERE owner_id = %s AND account_id = %s AND lane = %s FOR UPDATE", keys
+        )
+        if (row := await cursor.fetchone()) is not None:
+            return int(row[0])
+        await connection.execute(
+            "INSERT INTO lanes (owner_id, account_id, lane) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", keys
+        )
 
 
 async def next_event(connection: Connection, lane: Lane) -> InboxEvent | None:
@@ -85,17 +88,24 @@ def read_event(queued: InboxEvent) -> Event:
     return EVENTS.validate_json(queued.raw)
 
 
-async def mark_applied(connection: Connection, owner_id: OwnerId, event_id: int) -> None:
-    """The event is done with. Its key alone stays, by which a second delivery is known: its words are in
-    the tables by now, and are edited, deleted and forgotten there.
+async def mark_applied(connection: Connection, owner_id: OwnerId, event_id: int) -> bool:
+    """The event is done with; whether others of its lane wait behind it.
+
+    Its key alone stays, by which a second delivery is known: its words are in the tables by now, and
+    are edited, deleted and forgotten there.
     """
-    await connection.execute(
+    cursor = await connection.execute(
         """
-        UPDATE inbox_events SET applied_at = now(), error = NULL,
+        UPDATE inbox_events e SET applied_at = now(), error = NULL,
             event = jsonb_build_object('kind', event -> 'kind', 'key', event -> 'key')
-        WHERE owner_id = %s AND id = %s""",
+        WHERE owner_id = %s AND id = %s
+        RETURNING EXISTS (
+            SELECT FROM inbox_events w WHERE w.owner_id = e.owner_id AND w.account_id = e.account_id
+            AND w.lane = e.lane AND w.id <> e.id AND w.applied_at IS NULL)""",
         [owner_id, event_id],
     )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def set_aside(connection: Connection, owner_id: OwnerId, event_id: int, error: str) -> None:

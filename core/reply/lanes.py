@@ -42,24 +42,19 @@ async def hold_lane(
 
 async def holds(connection: Connection, lane: Lane, epoch: int) -> bool:
     """True while the epoch is the lane's own; locks the lane until this transaction ends."""
-    await lock_lane(connection, lane)
-    cursor = await connection.execute(
-        "SELECT epoch = %s FROM lanes WHERE owner_id = %s AND account_id = %s AND lane = %s",
-        [epoch, lane.owner_id, lane.account_id, lane.chat],
-    )
-    row = await cursor.fetchone()
-    return bool(row and row[0])
+    return await lock_lane(connection, lane) == epoch
 
 
 async def _claim(connection: Connection, lane: Lane, worker: str, seconds: float) -> int | None:
-    await lock_lane(connection, lane)
     cursor = await connection.execute(
         """
-        UPDATE lanes SET epoch = epoch + 1, held_by = %s, held_until = clock_timestamp() + make_interval(secs => %s)
-        WHERE owner_id = %s AND account_id = %s AND lane = %s
-          AND (held_until IS NULL OR held_until < clock_timestamp())
+        INSERT INTO lanes AS l (owner_id, account_id, lane, epoch, held_by, held_until)
+        VALUES (%s, %s, %s, 1, %s, clock_timestamp() + make_interval(secs => %s))
+        ON CONFLICT (owner_id, account_id, lane) DO UPDATE
+        SET epoch = l.epoch + 1, held_by = EXCLUDED.held_by, held_until = EXCLUDED.held_until
+        WHERE l.held_until IS NULL OR l.held_until < clock_timestamp()
         RETURNING epoch""",
-        [worker, seconds, lane.owner_id, lane.account_id, lane.chat],
+        [lane.owner_id, lane.account_id, lane.chat, worker, seconds],
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else None

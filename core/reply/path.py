@@ -29,7 +29,7 @@ from psycopg_pool import PoolTimeout
 from core.clock import Clock
 from core.errors import BadInput, ModelError
 from core.events import Event
-from core.ids import AccountId, ChatId, OwnerId
+from core.ids import OwnerId
 from core.memory.traces import are_there
 from core.models.faces import Embedder, Generator
 from core.reply.apply import Timing, apply_event
@@ -56,7 +56,7 @@ from core.reply.patience import Patience, is_cancelled
 from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
 from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn
-from core.storage.database import Connection, Database
+from core.storage.database import Database
 from core.vocabulary import Decision, Origin, TurnState
 
 log = structlog.get_logger()
@@ -103,7 +103,7 @@ class ReplyPath:
                     pass
 
     async def _apply_next(self, lane: Lane) -> bool:
-        """Apply the lane's oldest event together with its mark; False when there was none."""
+        """Apply the lane's oldest event together with its mark; False when none waits behind it."""
         self.on_step("settle")
         async with self.database.owner(lane.owner_id) as connection:
             await lock_lane(connection, lane)
@@ -125,9 +125,9 @@ class ReplyPath:
                 await set_aside(connection, lane.owner_id, queued.id, type(error).__name__)
                 return True
             self.on_step("settled")
-            await mark_applied(connection, lane.owner_id, queued.id)
+            more = await mark_applied(connection, lane.owner_id, queued.id)
         log.info("event.applied", kind=event.kind, event_id=queued.id)
-        return True
+        return more
 
     async def _answer_next(self, lane: Lane, epoch: int) -> bool:
         """Answer the lane's next due turn; False when nothing is due."""
@@ -135,8 +135,7 @@ class ReplyPath:
         async with self.database.owner(lane.owner_id) as connection:
             if not await holds(connection, lane, epoch):
                 return False
-            chat_id = await _chat_of(connection, lane)
-            turn = await start_turn(connection, lane.owner_id, chat_id, self.clock.now()) if chat_id else None
+            turn = await start_turn(connection, lane, self.clock.now())
         if turn is None:
             return False
         try:
@@ -322,12 +321,3 @@ class StaleTurnError(Exception):
 
 def _silence(judgement: Judgement) -> Slate:
     return Slate(decision=Decision.SILENT, why=judgement.why, shown=(), left_out=())
-
-
-async def _chat_of(connection: Connection, lane: Lane) -> ChatId | None:
-    cursor = await connection.execute(
-        "SELECT id FROM chats WHERE owner_id = %s AND account_id = %s AND platform_chat_id = %s",
-        [lane.owner_id, AccountId(lane.account_id), lane.chat],
-    )
-    row = await cursor.fetchone()
-    return ChatId(int(row[0])) if row else None

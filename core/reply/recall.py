@@ -198,11 +198,6 @@ async def _answered(
         until=situation.since,
         limit=PAST_REPLIES,
     )
-    asked = [past.asked_id for past in found]
-    times = {
-        said.id: said.sent_at
-        for said in await read_messages(connection, owner_id=owner_id, reader=reader, ids=asked)
-    }
     return tuple(
         Answered(
             asked_id=past.asked_id,
@@ -210,10 +205,9 @@ async def _answered(
             reply_ids=tuple(past.reply_ids),
             reply=past.reply,
             likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),
-            replied_at=times[past.asked_id],
+            replied_at=past.asked_at,
         )
         for past in found
-        if past.asked_id in times
     )
 
 

@@ -108,28 +108,25 @@ async def situation_of(
     """These lines in this chat, whether they are stored or only supposed."""
     owner_id = account.owner_id
     cursor = await connection.execute(
-        "SELECT kind, title FROM chats WHERE owner_id = %s AND id = %s", [owner_id, chat_id]
-    )
-    chat = await cursor.fetchone()
-    if chat is None:
-        raise LookupError(f"chat {chat_id} is gone")
-    sender = incoming[-1].sender_id if incoming else None
-    cursor = await connection.execute(
         """
-        SELECT p.contact_id, c.display_name FROM contact_accounts p
-        JOIN contacts c ON c.owner_id = p.owner_id AND c.id = p.contact_id
-        WHERE p.owner_id = %s AND p.id = %s""",
-        [owner_id, sender],
+        SELECT h.kind, h.title, c.id, c.display_name FROM chats h
+        LEFT JOIN contact_accounts p ON p.owner_id = h.owner_id AND p.id = %s
+        LEFT JOIN contacts c ON c.owner_id = p.owner_id AND c.id = p.contact_id
+        WHERE h.owner_id = %s AND h.id = %s""",
+        [incoming[-1].sender_id if incoming else None, owner_id, chat_id],
     )
-    contact = await cursor.fetchone()
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"chat {chat_id} is gone")
+    kind, title, contact_id, contact_name = row
     return Situation(
         account=account,
         chat_id=chat_id,
-        chat_kind=ChatKind(chat[0]),
-        chat_title=chat[1],
+        chat_kind=ChatKind(kind),
+        chat_title=title,
         thread_id=thread_id,
-        contact_id=ContactId(int(contact[0])) if contact else None,
-        contact_name=contact[1] if contact else "",
+        contact_id=contact_id,
+        contact_name=contact_name or "",
         incoming=incoming,
         replies_to_owner=await _replies_to_owner(connection, owner_id, chat_id, incoming),
         asked=asked,

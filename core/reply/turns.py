@@ -13,6 +13,7 @@ from typing import cast
 from psycopg.rows import class_row
 
 from core.ids import ChatId, DraftId, MessageId, OwnerId, ThreadId, TurnId
+from core.reply.inbox import Lane
 from core.storage.database import Connection
 from core.vocabulary import TurnState
 
@@ -56,28 +57,28 @@ async def open_turn(
     more = {"due": due_at, "asked": asked, "ticket": ticket, "messages": messages}
     cursor = await connection.execute(
         """
-        UPDATE turns t SET (first_message_id, last_message_id) = (
-                   SELECT (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
-                          (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1]
-                   FROM messages m WHERE m.owner_id = t.owner_id
-                   AND m.id = ANY (array_cat(%(messages)s::bigint[], ARRAY[t.first_message_id, t.last_message_id]))),
-               version = version + 1, state = 'settling', attempts = 0, due_at = %(due)s,
-               asked = asked OR %(asked)s, ticket = %(ticket)s
-        WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NOT DISTINCT FROM %(thread)s
-          AND state IN ('settling', 'working')
-        RETURNING id""",
-        {**keys, **more},
-    )
-    if row := await cursor.fetchone():
-        return TurnId(int(row[0]))
-    cursor = await connection.execute(
-        """
-        INSERT INTO turns (owner_id, chat_id, thread_id, first_message_id, last_message_id, state, due_at, asked,
-                           ticket)
-        SELECT %(owner)s, %(chat)s, %(thread)s, (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
-               (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1], 'settling', %(due)s, %(asked)s, %(ticket)s
-        FROM messages m WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
-        RETURNING id""",
+        WITH grown AS (
+            UPDATE turns t SET (first_message_id, last_message_id) = (
+                       SELECT (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
+                              (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1]
+                       FROM messages m WHERE m.owner_id = t.owner_id AND m.id = ANY (
+                           array_cat(%(messages)s::bigint[], ARRAY[t.first_message_id, t.last_message_id]))),
+                   version = version + 1, state = 'settling', attempts = 0, due_at = %(due)s,
+                   asked = asked OR %(asked)s, ticket = %(ticket)s
+            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND thread_id IS NOT DISTINCT FROM %(thread)s
+              AND state IN ('settling', 'working')
+            RETURNING id
+        ), made AS (
+            INSERT INTO turns (owner_id, chat_id, thread_id, first_message_id, last_message_id, state, due_at,
+                               asked, ticket)
+            SELECT %(owner)s, %(chat)s, %(thread)s, (array_agg(m.id ORDER BY m.sent_at, m.id))[1],
+                   (array_agg(m.id ORDER BY m.sent_at DESC, m.id DESC))[1], 'settling', %(due)s, %(asked)s,
+                   %(ticket)s
+            FROM messages m WHERE m.owner_id = %(owner)s AND m.id = ANY (%(messages)s)
+            HAVING NOT EXISTS (SELECT FROM grown)
+            RETURNING id
+        )
+        SELECT id FROM grown UNION ALL SELECT id FROM made""",
         {**keys, **more},
     )
     row = await cursor.fetchone()
@@ -247,33 +248,40 @@ async def restart_work(connection: Connection, owner_id: OwnerId, chat_id: ChatI
     )
 
 
-async def start_turn(
-    connection: Connection, owner_id: OwnerId, chat_id: ChatId, now: datetime
-) -> Turn | None:
-    """The next due turn of a chat, now `working`; None when nothing is due.
+async def start_turn(connection: Connection, lane: Lane, now: datetime) -> Turn | None:
+    """The next due turn of a lane's chat, now `working`; None when nothing is due.
 
     A turn that was left `working` by a worker that died is due again, a few times at most.
     """
-    await connection.execute(
-        """
-        WITH given_up AS (
-            UPDATE turns SET state = 'failed', version = version + 1
-            WHERE owner_id = %s AND chat_id = %s AND state IN ('settling', 'working') AND attempts >= %s
-            RETURNING owner_id, id, version, attempts)
-        INSERT INTO stages (owner_id, turn_id, version, stage, decided, why)
-        SELECT owner_id, id, version, 'deliver', 'failed', jsonb_build_object('attempts', attempts) FROM given_up""",
-        [owner_id, chat_id, _MOST_ATTEMPTS],
-    )
     async with connection.cursor(row_factory=class_row(Turn)) as cursor:
         await cursor.execute(
             """
+            WITH open AS (
+                SELECT t.id, t.due_at, t.attempts FROM turns t
+                JOIN chats c ON c.owner_id = t.owner_id AND c.id = t.chat_id
+                WHERE t.owner_id = %(owner)s AND c.account_id = %(account)s AND c.platform_chat_id = %(chat)s
+                  AND t.state IN ('settling', 'working')
+            ), given_up AS (
+                UPDATE turns t SET state = 'failed', version = version + 1 FROM open o
+                WHERE t.owner_id = %(owner)s AND t.id = o.id AND o.attempts >= %(most)s
+                RETURNING t.owner_id, t.id, t.version, t.attempts
+            ), told AS (
+                INSERT INTO stages (owner_id, turn_id, version, stage, decided, why)
+                SELECT owner_id, id, version, 'deliver', 'failed', jsonb_build_object('attempts', attempts)
+                FROM given_up
+            )
             UPDATE turns SET state = 'working', attempts = attempts + 1
             WHERE owner_id = %(owner)s AND id = (
-                SELECT id FROM turns WHERE owner_id = %(owner)s AND chat_id = %(chat)s
-                AND state IN ('settling', 'working') AND due_at <= %(now)s ORDER BY due_at LIMIT 1)
+                SELECT id FROM open WHERE due_at <= %(now)s AND attempts < %(most)s ORDER BY due_at LIMIT 1)
             RETURNING id, chat_id, thread_id, first_message_id, last_message_id, state, asked, ticket, due_at,
                       attempts, version""",
-            {"owner": owner_id, "chat": chat_id, "now": now},
+            {
+                "owner": lane.owner_id,
+                "account": lane.account_id,
+                "chat": lane.chat,
+                "most": _MOST_ATTEMPTS,
+                "now": now,
+            },
         )
         return await cursor.fetchone()
 

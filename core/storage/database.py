@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 import psycopg
 from pgvector.psycopg import register_vector_async
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -28,7 +29,6 @@ Second = TypeVar("Second")
 
 async def _configure(connection: Connection) -> None:
     await register_vector_async(connection)
-    await connection.commit()
 
 
 def _pool(conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connection]:
@@ -42,6 +42,7 @@ def _pool(conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connect
         min_size=1,
         max_size=most,
         open=False,
+        kwargs={"autocommit": True},  # transactions are begun here, in one message with their first statement
         configure=_configure,
         timeout=30,
     )
@@ -79,13 +80,17 @@ class Database:
     async def owner(self, owner_id: OwnerId) -> AsyncGenerator[Connection]:
         """A transaction that sees and writes this owner's rows only; committed on leaving."""
         async with self._app.connection() as connection:
-            await connection.execute("SELECT set_config('locum.owner_id', %s, true)", [str(owner_id)])
+            await connection.execute(
+                sql.SQL("BEGIN; SELECT set_config('locum.owner_id', {}, true)").format(str(owner_id)),
+                prepare=False,  # two statements
+            )
             yield connection
 
     @asynccontextmanager
     async def sweep(self) -> AsyncGenerator[Connection]:
         """A transaction that sees what is unfinished across owners: ids and times, never text."""
         async with self._sweep.connection() as connection:
+            await connection.execute("BEGIN")
             yield connection
 
 

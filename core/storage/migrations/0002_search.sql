@@ -692,7 +692,7 @@ END $$;
 CREATE FUNCTION past_replies(
     p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
     p_model text, p_until timestamptz, p_limit integer
-) RETURNS TABLE (asked_id bigint, reply_ids bigint[], reply text, asked text, score real)
+) RETURNS TABLE (asked_id bigint, reply_ids bigint[], reply text, asked text, asked_at timestamptz, score real)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
@@ -728,7 +728,7 @@ BEGIN
     -- Read in order of likeness, and no further than until enough are found.
     RETURN QUERY
     WITH found AS MATERIALIZED (
-        SELECT a.id, reply.ids, reply.words, a.text, n.likeness, n.place
+        SELECT a.id, reply.ids, reply.words, a.text, a.sent_at, n.likeness, n.place
         FROM unnest(v_asked, v_likeness) WITH ORDINALITY n(id, likeness, place)
         JOIN messages a ON a.owner_id = p_owner_id AND a.id = n.id
         JOIN chats c ON c.owner_id = p_owner_id AND c.id = a.chat_id
@@ -763,7 +763,7 @@ BEGIN
                                               ELSE interval '10 minutes' END
         ORDER BY n.place LIMIT 2 * p_limit
     )
-    SELECT f.id, f.ids, f.words, f.text, f.likeness FROM found f
+    SELECT f.id, f.ids, f.words, f.text, f.sent_at, f.likeness FROM found f
     WHERE f.ids <@ (SELECT visible_ids(v_scope, array_agg(r.id)) FROM found o, unnest(o.ids) r(id))
     ORDER BY f.place LIMIT p_limit;
 END $$;
