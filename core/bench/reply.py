@@ -1,16 +1,17 @@
 """`locum bench reply`: what the reply path adds to a turn, without a language model.
 
 An owner of so many made messages (see core/bench/search.py: random directions for words, no model's
-vectors); a contact asks, and the clock runs from the event in the inbox to the card that its bot is
-given. The quiet time after a burst is not waited for, the question's vector is made beforehand. In
-the same run: the bare writes of a turn in as many transactions, and the bare vector query.
+vectors), all of which every chat may draw on; a contact who wrote before asks, and the clock runs from
+the event in the inbox to the card that its bot is given. The quiet time after a burst is not waited
+for, the question's vector is made beforehand. In the same run: contacts who write for the first time,
+the bare writes of a turn in as many transactions, and the bare vector query.
 """
 
 import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, cast
 
@@ -59,6 +60,8 @@ STAGES = (
     "deliver",
     "card",
 )
+WARM_UP = 20
+CONTACTS = 25
 AT_ONCE = Timing(settle=timedelta(0), takeover=timedelta(0), card=timedelta(hours=1))
 
 
@@ -100,10 +103,10 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """The turns that were measured: of each the whole, and its steps, in milliseconds."""
+    """Turns that were measured: of each the whole, and its steps, in milliseconds."""
 
-    whole: list[float]
-    steps: list[dict[str, float]]
+    whole: list[float] = field(default_factory=list[float])
+    steps: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
 def summary(took: Sequence[float]) -> dict[str, float]:
@@ -112,9 +115,13 @@ def summary(took: Sequence[float]) -> dict[str, float]:
 
 
 async def run_turns(
-    database: Database, account: Account, questions: Sequence[Question], warm_up: int
-) -> Turns:
-    """One question after the other, each from a contact of its own; the first few are not counted."""
+    database: Database, account: Account, questions: Sequence[Question]
+) -> tuple[Turns, Turns]:
+    """The turns of contacts that are new, and those of the same contacts when they are known.
+
+    One question after the other; after each the owner types something, so that the next one of this
+    contact opens a turn of its own. The first contacts of all warm the connections up: not counted.
+    """
     watch = Stopwatch()
     path = ReplyPath(
         database=database,
@@ -125,35 +132,40 @@ async def run_turns(
         worker="bench",
         on_step=lambda step: watch.begin(step),  # noqa: PLW0108 -- each turn has a watch of its own
     )
-    turns = Turns(whole=[], steps=[])
+    new, known = Turns(), Turns()
     for number, question in enumerate(questions):
+        contact = number if number < WARM_UP + CONTACTS else WARM_UP + number % CONTACTS
+        lane = Lane(owner_id=account.owner_id, account_id=account.id, chat=f"chat{contact}")
         watch = Stopwatch()
-        await path.receive(account, _asked(number, question.text))
-        await path.work(Lane(owner_id=account.owner_id, account_id=account.id, chat=f"chat{number}"))
+        await path.receive(account, _said(number, contact, question.text))
+        await path.work(lane)
         watch.begin("card")
         async with database.owner(account.owner_id) as connection:
-            await cards_to_show(connection, account.owner_id, account.id)
+            shown = await cards_to_show(connection, account.owner_id, account.id)
         whole = watch.end()
-        async with database.owner(account.owner_id) as connection:
-            await connection.execute(
-                "UPDATE cards SET shown_at = now() WHERE owner_id = %s", [account.owner_id]
-            )
-        if number >= warm_up:
+        if len(shown) != 1:
+            raise AssertionError(f"turn {number} ended with {len(shown)} cards")
+        turns = new if number < WARM_UP + CONTACTS else known
+        if number >= WARM_UP:
             turns.whole.append(whole)
             turns.steps.append(watch.took)
-    return turns
+        watch = Stopwatch()
+        await path.receive(account, _said(number, contact, None))
+        await path.work(lane)
+    return new, known
 
 
-def _asked(number: int, text: str) -> MessageNew:
-    person = Person(id=f"person{number}", name=f"Person {number}")
+def _said(number: int, contact: int, text: str | None) -> MessageNew:
+    """The contact's question of that number; without a text, what the owner types after it."""
+    person = Person(id=f"person{contact}", name=f"Person {contact}")
     return MessageNew(
-        key=f"message:{number}",
-        chat=ChatRef(platform="bench", account=ACCOUNT, chat=f"chat{number}"),
+        key=f"message:{number}:{text is None}",
+        chat=ChatRef(platform="bench", account=ACCOUNT, chat=f"chat{contact}"),
         at=datetime.now(UTC),
-        message_id=str(number),
-        sender=person,
-        author=Author.CONTACT,
-        text=text,
+        message_id=f"{number}:{text is None}",
+        sender=Person(id="owner", name="Bench Owner") if text is None else person,
+        author=Author.OWNER if text is None else Author.CONTACT,
+        text=f"That is answered, number {number}" if text is None else text,
         chat_title=person.name,
         members=(person,),
     )
@@ -179,19 +191,19 @@ async def measure_size(database: Database, rows: int, turns: int, seed: int) -> 
     owner_id = await ensure_owner(database, f"bench-{rows}", display_name="Bench Owner")
     vectors = WordVectors(seed)
     await fill(database, owner_id, made_records(seed), rows, vectors, public=True)
-    warm_up = 5
-    chosen = await choose_questions(database, owner_id, turns + warm_up, vectors, seed)
+    chosen = await choose_questions(database, owner_id, WARM_UP + CONTACTS + turns, vectors, seed)
     questions = [Question(text=f"{one.text}?", vector=one.vector) for one in chosen]
     async with database.owner(owner_id) as connection:
         account_id = await ensure_account(connection, owner_id, "bench", ACCOUNT, ACCOUNT)
         account = await read_account(connection, owner_id, account_id)
-    measured = await run_turns(database, account, questions, warm_up)
+    new, known = await run_turns(database, account, questions)
     bare, _ = await timed(database, owner_id, ask_bare, questions)
     return {
         "rows": rows,
-        "turns": len(measured.whole),
-        "reply": summary(measured.whole),
-        "stages": {stage: summary([step.get(stage, 0.0) for step in measured.steps]) for stage in STAGES},
+        "turns": len(known.whole),
+        "reply": summary(known.whole),
+        "stages": {stage: summary([step.get(stage, 0.0) for step in known.steps]) for stage in STAGES},
+        "reply_to_new_contacts": {"turns": len(new.whole), **summary(new.whole)},
         "bare_writes": summary(await bare_writes(database, owner_id, turns)),
         "bare_vector_query": bare,
     }

@@ -32,7 +32,7 @@ from core.bench.scratch import describe_machine, scratch_database
 from core.errors import BadInput
 from core.ids import ChatId, OwnerId
 from core.memory.index import place_messages, refresh_statistics
-from core.memory.search import as_halfvec, past_replies, read_messages, recent_turns, search_memory
+from core.memory.search import as_halfvec, read_messages, recall_memory, recent_turns, search_memory
 from core.models.faces import Vectors
 from core.owners import ensure_owner
 from core.reply.recall import DEFERRAL_WORDS, DEFERRALS, FACTS, FOUND, LOOKED_THROUGH, PAST_REPLIES
@@ -306,18 +306,15 @@ async def ask_for_reply(
 ) -> list[int]:
     """What a reply path asks of memory for one turn, before the chat that it is said in (see recall.py)."""
     reader, until = Reader.chat(chat_id), datetime(9999, 1, 1, tzinfo=UTC)
-    hits = await search_memory(
+    found = await recall_memory(
         connection, owner_id=owner_id, reader=reader, query=question.text, vector=question.vector,
-        model=MODEL, limit=FOUND, facts=FACTS, until=until, drafting=True,
+        model=MODEL, until=until, limit=FOUND, facts=FACTS, past=PAST_REPLIES,
     )  # fmt: skip
+    hits = found.hits
     await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in hits])
     await recent_turns(
         connection, owner_id=owner_id, chat_id=chat_id, thread_id=None, until=until, limit=LOOKED_THROUGH
     )
-    await past_replies(
-        connection, owner_id=owner_id, reader=reader, query=question.text, vector=question.vector,
-        model=MODEL, until=until, limit=PAST_REPLIES,
-    )  # fmt: skip
     words = await search_memory(
         connection, owner_id=owner_id, reader=reader, query=DEFERRAL_WORDS, vector=None, model=MODEL,
         limit=DEFERRALS, until=until, drafting=True,

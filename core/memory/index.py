@@ -218,13 +218,19 @@ async def refresh_statistics(connection: Connection, owner_id: OwnerId) -> bool:
         return False
     await connection.execute(
         """
-        INSERT INTO corpus_statistics (owner_id, messages, average_words, languages)
+        WITH heard AS (
+            SELECT audience_id, count(*) AS messages FROM messages
+            WHERE owner_id = %(owner)s AND deleted_at IS NULL GROUP BY audience_id)
+        INSERT INTO corpus_statistics (owner_id, messages, average_words, languages, audiences, heard)
         SELECT %(owner)s, count(*), coalesce(nullif(avg(length(tsv)), 0), 10),
-               coalesce(array_agg(DISTINCT language), '{}')
+               coalesce(array_agg(DISTINCT language), '{}'),
+               coalesce((SELECT array_agg(a.audience_id ORDER BY a.audience_id) FROM heard a), '{}'),
+               coalesce((SELECT array_agg(a.messages ORDER BY a.audience_id) FROM heard a), '{}')
         FROM messages WHERE owner_id = %(owner)s AND deleted_at IS NULL
         ON CONFLICT (owner_id) DO UPDATE
         SET messages = excluded.messages, average_words = excluded.average_words,
-            languages = excluded.languages, refreshed_at = now()""",
+            languages = excluded.languages, audiences = excluded.audiences, heard = excluded.heard,
+            refreshed_at = now()""",
         {"owner": owner_id},
     )
     await connection.execute("DELETE FROM term_statistics WHERE owner_id = %s", [owner_id])

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
-from psycopg.rows import class_row
+from psycopg.rows import TupleRow, class_row
 
 from core.audience import Reader
 from core.ids import ChatId, MessageId, OwnerId, ThreadId
@@ -58,6 +58,14 @@ class PastReply:
     asked: str
     asked_at: datetime
     score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one look at memory found for a turn."""
+
+    hits: list[Hit]
+    past: list[PastReply]
 
 
 def as_halfvec(vector: NDArray[np.float32] | None) -> HalfVector | None:
@@ -124,7 +132,7 @@ async def recent_turns(
         return await cursor.fetchall()
 
 
-async def past_replies(
+async def recall_memory(
     connection: Connection,
     *,
     owner_id: OwnerId,
@@ -133,17 +141,57 @@ async def past_replies(
     vector: NDArray[np.float32] | None,
     model: str,
     until: datetime | None = None,
-    limit: int = 5,
-) -> list[PastReply]:
-    """What the owner answered by hand to messages like `query`, likest first."""
-    async with connection.cursor(row_factory=class_row(PastReply)) as cursor:
+    limit: int = 0,
+    facts: int = 0,
+    past: int = 0,
+) -> Found:
+    """What a draft needs of memory for one turn, at the price of one search.
+
+    Hits are as `search_memory` gives them; past replies are those that the owner typed to messages
+    like `query`, likest first. Everything is of before `until` (default now), and from sources that
+    may be drafted from.
+    """
+    async with connection.cursor() as cursor:
         await cursor.execute(
             """
-            SELECT asked_id, reply_ids, reply, asked, asked_at, score
-            FROM past_replies(%s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, 'infinity'), %s)""",
-            [owner_id, reader.kind, reader.id, query, as_halfvec(vector), model, until, limit],
-        )
-        return await cursor.fetchall()
+            SELECT kind, id, chat_id, score, lexical, lexical_window, dense, dense_window,
+                   reply_ids, reply, asked, asked_at
+            FROM recall_memory(%s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, 'infinity'), %s, %s, %s)""",
+            [
+                owner_id, reader.kind, reader.id, query, as_halfvec(vector), model, until, limit, facts, past,
+            ],
+        )  # fmt: skip
+        rows = await cursor.fetchall()
+    return Found(
+        hits=[_hit(row) for row in rows if row[0] != "past"],
+        past=[_past(row) for row in rows if row[0] == "past"],
+    )
+
+
+def _hit(row: TupleRow) -> Hit:
+    kind, id_, chat_id, score, lexical, lexical_window, dense, dense_window = row[:8]
+    return Hit(
+        kind=kind,
+        id=id_,
+        chat_id=chat_id,
+        score=score,
+        lexical=lexical,
+        lexical_window=lexical_window,
+        dense=dense,
+        dense_window=dense_window,
+    )
+
+
+def _past(row: TupleRow) -> PastReply:
+    reply_ids, reply, asked, asked_at = row[8:]
+    return PastReply(
+        asked_id=MessageId(row[1]),
+        reply_ids=reply_ids,
+        reply=reply,
+        asked=asked,
+        asked_at=asked_at,
+        score=row[3],
+    )
 
 
 async def read_messages(

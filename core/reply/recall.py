@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from core.audience import Reader
 from core.ids import MessageId
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
-from core.memory.search import Spoken, past_replies, read_messages, recent_turns, search_memory
+from core.memory.search import (
+    PastReply,
+    Spoken,
+    read_messages,
+    recall_memory,
+    recent_turns,
+    search_memory,
+)
 from core.memory.traces import SHOWN
 from core.reply.situation import Situation
 from core.reply.wording import is_deferral, is_question
@@ -35,7 +42,7 @@ DEFERRAL_WORDS = (
 )
 
 MOST_SCORE = 1.5
-"""What `past_replies` gives the very same question: 1 for the vector and 0.5 for the words."""
+"""What `recall_memory` gives the very same question: 1 for the vector and 0.5 for the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +76,11 @@ async def recall(
 ) -> Recalled:
     """Recent lines, what was said about it before, how the owner answered the like, and who is who.
 
-    Two transactions side by side: the two searches are most of the time that a turn takes.
+    Two transactions side by side: the search is most of the time that a turn takes.
     """
     reader = Reader.chat(situation.chat_id)
-    (memories, facts, profile, biography), (recent, deferrals, answered) = await side_by_side(
-        _known(database, situation, reader, vector, model), _said(database, situation, reader, vector, model)
+    (memories, facts, answered), (recent, deferrals, profile, biography) = await side_by_side(
+        _found(database, situation, reader, vector, model), _around(database, situation, reader, model)
     )
     return Recalled(
         recent=recent,
@@ -86,17 +93,72 @@ async def recall(
     )
 
 
-async def _known(
+async def _found(
     database: Database,
     situation: Situation,
     reader: Reader,
     vector: NDArray[np.float32] | None,
     model: str,
-) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], Profile | None, Profile | None]:
-    """Messages and facts about what is asked, and the profiles of who asks and who is asked."""
+) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], tuple[Answered, ...]]:
+    """Messages (best first) and facts about what is asked, and how the owner answered the like."""
     owner_id = situation.account.owner_id
     async with database.owner(owner_id) as connection:
-        messages, facts = await _found(connection, situation, reader, vector, model)
+        found = await recall_memory(
+            connection,
+            owner_id=owner_id,
+            reader=reader,
+            query=situation.text,
+            vector=vector,
+            model=model,
+            until=situation.since,
+            limit=FOUND,
+            facts=FACTS,
+            past=PAST_REPLIES,
+        )
+        order = {hit.id: place for place, hit in enumerate(found.hits) if hit.kind == "message"}
+        messages = await read_messages(connection, owner_id=owner_id, reader=reader, ids=list(order))
+        wanted = {hit.id for hit in found.hits if hit.kind == "fact"}
+        facts = (
+            await known_facts(connection, owner_id=owner_id, reader=reader, limit=200, drafting=True)
+            if wanted
+            else []
+        )
+    return (
+        tuple(sorted(messages, key=lambda said: order[said.id])),
+        tuple(fact for fact in facts if fact.fact_id in wanted),
+        tuple(_answered(past) for past in found.past),
+    )
+
+
+def _answered(past: PastReply) -> Answered:
+    return Answered(
+        asked_id=past.asked_id,
+        asked=past.asked,
+        reply_ids=tuple(past.reply_ids),
+        reply=past.reply,
+        likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),
+        replied_at=past.asked_at,
+    )
+
+
+async def _around(
+    database: Database, situation: Situation, reader: Reader, model: str
+) -> tuple[tuple[Spoken, ...], tuple[Spoken, ...], Profile | None, Profile | None]:
+    """The chat's last lines, how the owner puts things off, and who asks and who is asked."""
+    owner_id = situation.account.owner_id
+    async with database.owner(owner_id) as connection:
+        said = await recent_turns(
+            connection,
+            owner_id=owner_id,
+            chat_id=situation.chat_id,
+            thread_id=situation.thread_id,
+            until=situation.since,
+            limit=LOOKED_THROUGH,
+            drafting=True,
+        )
+        deferrals = _putting_off(said)
+        if not deferrals and any(is_question(message.words) for message in situation.incoming):
+            deferrals = await _deferrals(connection, situation, reader, model)
         profile = (
             await read_profile(
                 connection,
@@ -112,103 +174,12 @@ async def _known(
         biography = await read_profile(
             connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now, drafting=True
         )
-    return messages, facts, profile, biography
-
-
-async def _said(
-    database: Database,
-    situation: Situation,
-    reader: Reader,
-    vector: NDArray[np.float32] | None,
-    model: str,
-) -> tuple[tuple[Spoken, ...], tuple[Spoken, ...], tuple[Answered, ...]]:
-    """The chat's own last lines, how the owner puts things off, and how the owner answered the like."""
-    async with database.owner(situation.account.owner_id) as connection:
-        said = await recent_turns(
-            connection,
-            owner_id=situation.account.owner_id,
-            chat_id=situation.chat_id,
-            thread_id=situation.thread_id,
-            until=situation.since,
-            limit=LOOKED_THROUGH,
-            drafting=True,
-        )
-        deferrals = _putting_off(said)
-        if not deferrals and any(is_question(message.words) for message in situation.incoming):
-            deferrals = await _deferrals(connection, situation, reader, model)
-        answered = await _answered(connection, situation, reader, vector, model)
-    return tuple(said[-SHOWN:]), deferrals, answered
+    return tuple(said[-SHOWN:]), deferrals, profile, biography
 
 
 def _putting_off(said: Sequence[Spoken]) -> tuple[Spoken, ...]:
     """The owner's own deferrals among these lines, newest first."""
     return tuple(line for line in reversed(said) if line.origin == Origin.TYPED and is_deferral(line.text))
-
-
-async def _found(
-    connection: Connection,
-    situation: Situation,
-    reader: Reader,
-    vector: NDArray[np.float32] | None,
-    model: str,
-) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...]]:
-    """Messages and facts about what is asked; messages best first."""
-    owner_id = situation.account.owner_id
-    hits = await search_memory(
-        connection,
-        owner_id=owner_id,
-        reader=reader,
-        query=situation.text,
-        vector=vector,
-        model=model,
-        limit=FOUND,
-        facts=FACTS,
-        until=situation.since,
-        drafting=True,
-    )
-    order = {hit.id: place for place, hit in enumerate(hits) if hit.kind == "message"}
-    messages = await read_messages(connection, owner_id=owner_id, reader=reader, ids=list(order))
-    wanted = {hit.id for hit in hits if hit.kind == "fact"}
-    facts = (
-        await known_facts(connection, owner_id=owner_id, reader=reader, limit=200, drafting=True)
-        if wanted
-        else []
-    )
-    return (
-        tuple(sorted(messages, key=lambda said: order[said.id])),
-        tuple(fact for fact in facts if fact.fact_id in wanted),
-    )
-
-
-async def _answered(
-    connection: Connection,
-    situation: Situation,
-    reader: Reader,
-    vector: NDArray[np.float32] | None,
-    model: str,
-) -> tuple[Answered, ...]:
-    owner_id = situation.account.owner_id
-    found = await past_replies(
-        connection,
-        owner_id=owner_id,
-        reader=reader,
-        query=situation.text,
-        vector=vector,
-        model=model,
-        until=situation.since,
-        limit=PAST_REPLIES,
-    )
-    return tuple(
-        Answered(
-            asked_id=past.asked_id,
-            asked=past.asked,
-            reply_ids=tuple(past.reply_ids),
-            reply=past.reply,
-            likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),
-            replied_at=past.asked_at,
-        )
-        for past in found
-    )
 
 
 async def _deferrals(

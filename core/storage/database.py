@@ -27,7 +27,12 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 
 
+MOST_PREPARED = 300
+"""Statements that one connection keeps prepared: more than there are, so that none is prepared twice."""
+
+
 async def _configure(connection: Connection) -> None:
+    connection.prepare_threshold, connection.prepared_max = 1, MOST_PREPARED
     await register_vector_async(connection)
 
 

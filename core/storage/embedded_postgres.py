@@ -48,7 +48,6 @@ effective_cache_size = {cache}MB
 work_mem = 32MB
 maintenance_work_mem = 128MB
 max_wal_size = 1GB
-wal_compression = on
 random_page_cost = 1.1
 jit = off
 # Answers are for one person who waits: a few milliseconds are not worth starting workers for.

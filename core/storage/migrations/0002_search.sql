@@ -1,4 +1,4 @@
--- The one road from stored text to a prompt: search_memory, recent_turns and past_replies. Each takes
+-- The one road from stored text to a prompt: search_memory, recall_memory and recent_turns. Each takes
 -- the owner and (but for a chat's own turns) the reader as required arguments, runs as locum_search,
 -- and shows nothing that readable_audiences does not allow.
 
@@ -26,8 +26,11 @@ CREATE TABLE corpus_statistics (
     messages      bigint NOT NULL,
     average_words real NOT NULL,
     languages     regconfig[] NOT NULL,
+    audiences     bigint[] NOT NULL DEFAULT '{}',
+    heard         bigint[] NOT NULL DEFAULT '{}',
     refreshed_at  timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON COLUMN corpus_statistics.heard IS 'How many messages each of the audiences may learn, in their order';
 CREATE TABLE term_statistics (
     owner_id bigint NOT NULL REFERENCES owners ON DELETE CASCADE,
     lexeme   text NOT NULL,
@@ -218,10 +221,9 @@ END $$;
 -- ─── Ranking ────────────────────────────────────────────────────────────────────────────────
 
 -- The messages nearest to a question by meaning, at most p_depth for each span. p_seen: about how many
--- messages the scope shows, of p_total; p_asked: only what contacts said.
+-- messages the scope shows, of p_total.
 CREATE FUNCTION dense_candidates(
-    p_scope search_scope, p_embedding halfvec, p_model text, p_spans text[], p_depth integer,
-    p_seen bigint, p_total bigint, p_asked boolean
+    p_scope search_scope, p_embedding halfvec, p_model text, p_depth integer, p_seen bigint, p_total bigint
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
 SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = 200
@@ -230,8 +232,7 @@ DECLARE
     c_spare constant integer := 4;
     c_windows constant integer := 4000;
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
-                       AND p_scope.since = '-infinity' AND p_scope.until = 'infinity' AND NOT p_asked;
-    -- p_seen is counted no further than the limit.
+                       AND p_scope.since = '-infinity' AND p_scope.until = 'infinity';
     v_indexed boolean := p_total > exact_search_limit()
                          AND p_seen > least(p_total / 20, exact_search_limit());
     -- The dimension is spelled out because the index is on the vector of that dimension.
@@ -239,12 +240,11 @@ DECLARE
                                                        vector_dims(p_embedding))
                             ELSE 'v.embedding <#> $3' END;
     v_spare integer;
-    v_filter text := CASE WHEN p_asked THEN ' AND m.origin = ''contact''' ELSE '' END;
     v_span text;
     v_found bigint[];
     v_ids bigint[] := '{}';
 BEGIN
-    FOREACH v_span IN ARRAY p_spans LOOP
+    FOREACH v_span IN ARRAY ARRAY['turn', 'window'] LOOP
         IF v_span = 'window' AND p_seen > c_windows THEN
             -- Among many, the windows around the nearest turns stand for the nearest windows.
             SELECT array_agg(n.id) INTO v_found
@@ -260,11 +260,11 @@ BEGIN
                 EXECUTE format(
                     'SELECT array_agg(n.id) FROM (
                         SELECT e.message_id AS id FROM (
-                            SELECT v.message_id, %4$s AS distance FROM embeddings v
+                            SELECT v.message_id, %3$s AS distance FROM embeddings v
                             WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %1$L
                             ORDER BY distance LIMIT $4 * %2$s) e
-                        JOIN LATERAL visible_message($5, e.message_id) m ON true %3$s
-                        ORDER BY e.distance LIMIT $4) n', v_span, v_spare, v_filter, v_distance)
+                        JOIN LATERAL visible_message($5, e.message_id) m ON true
+                        ORDER BY e.distance LIMIT $4) n', v_span, v_spare, v_distance)
                 INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
                 v_found := coalesce(v_found, '{}');
                 EXIT WHEN cardinality(v_found) >= p_depth / 2;
@@ -277,7 +277,7 @@ BEGIN
                     WHERE v.owner_id = $1 AND v.model = $2 AND v.span = %2$L
                     ORDER BY %3$s LIMIT $4) n',
                 CASE WHEN v_whole THEN ''
-                     ELSE 'JOIN visible_messages($5) m ON m.id = v.message_id' || v_filter END,
+                     ELSE 'JOIN visible_messages($5) m ON m.id = v.message_id' END,
                 v_span, v_distance)
             INTO v_found USING p_scope.owner_id, p_model, p_embedding, p_depth, p_scope;
         END IF;
@@ -286,10 +286,9 @@ BEGIN
     RETURN v_ids;
 END $$;
 
--- The messages that share the rarest words with a question, alone or with their neighbours; p_asked:
--- alone, and only what contacts said.
+-- The messages that share the rarest words with a question, alone or with their neighbours.
 CREATE FUNCTION lexical_candidates(
-    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer, p_asked boolean
+    p_scope search_scope, p_queries tsquery[], p_idf double precision[], p_depth integer
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 SET work_mem = '32MB'
@@ -300,7 +299,6 @@ BEGIN
         SELECT m.id, bit_or(1::bigint << (t.place - 1)::integer) AS words
         FROM unnest(p_queries) WITH ORDINALITY t(query, place)
         JOIN visible_messages(p_scope) m ON m.tsv @@ t.query
-        WHERE NOT p_asked OR m.origin = 'contact'
         GROUP BY m.id
     ), own_weights AS MATERIALIZED (
         SELECT d.words, (SELECT sum(t.idf) FROM unnest(p_idf) WITH ORDINALITY t(idf, place)
@@ -312,7 +310,7 @@ BEGIN
                row_number() OVER (ORDER BY b.weight DESC, b.id DESC) AS place
         FROM (SELECT f.id, f.words, w.weight FROM found f JOIN own_weights w USING (words)
               ORDER BY w.weight DESC, f.id DESC LIMIT 4 * p_depth) b
-        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id AND NOT p_asked
+        LEFT JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id
     ), windows AS MATERIALIZED (
         SELECT s.id, bit_or(s.words) AS words
         FROM (SELECT id, words FROM matched
@@ -442,8 +440,7 @@ CREATE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $
 
 -- What may be worth ranking: the messages that words or meaning point at, and the question's words.
 CREATE FUNCTION find_candidates(
-    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_spans text[],
-    p_depth integer, p_asked boolean, p_exact boolean,
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_depth integer, p_exact boolean,
     OUT ids bigint[], OUT queries tsquery[], OUT idf double precision[], OUT bounded boolean
 ) LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
@@ -455,15 +452,18 @@ DECLARE
     v_seen bigint;
     v_some integer;
 BEGIN
-    SELECT s.messages INTO v_total FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
-    v_total := coalesce(v_total, 0);
-    v_seen := v_total;
-    IF NOT p_scope.everything THEN
-        SELECT count(*) INTO v_seen FROM (
-            SELECT FROM messages m
-            WHERE m.owner_id = p_scope.owner_id AND m.audience_id = ANY (p_scope.audiences)
-              AND m.sent_at < p_scope.until
-            LIMIT exact_search_limit() + 1) s;
+    -- Counted when the statistics were refreshed: it decides how to search, never what is shown.
+    SELECT s.messages, (SELECT sum(a.heard) FROM unnest(s.audiences, s.heard) a(id, heard)
+                        WHERE a.id = ANY (p_scope.audiences))
+    INTO v_total, v_seen FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
+    IF v_total IS NULL THEN
+        SELECT count(*) INTO v_total FROM (
+            SELECT FROM messages m WHERE m.owner_id = p_scope.owner_id LIMIT exact_search_limit()) s;
+        v_seen := v_total;
+    ELSIF p_scope.everything THEN
+        v_seen := v_total;
+    ELSE
+        v_seen := coalesce(v_seen, 1);
     END IF;
     bounded := v_seen > exact_search_limit() AND NOT p_exact;
     IF bounded THEN
@@ -486,22 +486,19 @@ BEGIN
         RETURN;
     END IF;
     IF v_some > 0 THEN
-        ids := lexical_candidates(p_scope, queries[:v_some], idf[:v_some], p_depth, p_asked);
+        ids := lexical_candidates(p_scope, queries[:v_some], idf[:v_some], p_depth);
     END IF;
     IF p_embedding IS NOT NULL THEN
-        ids := ids || dense_candidates(p_scope, p_embedding, p_model, p_spans, p_depth, v_seen, v_total, p_asked);
+        ids := ids || dense_candidates(p_scope, p_embedding, p_model, p_depth, v_seen, v_total);
     END IF;
 END $$;
 
-CREATE FUNCTION rank_messages(
-    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_limit integer,
-    p_depth integer, p_exact boolean
-) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
-                 dense real, dense_window real)
-LANGUAGE plpgsql STABLE ROWS 20
+-- What speaks for each message that may be worth ranking.
+CREATE FUNCTION weigh_messages(
+    p_scope search_scope, p_query text, p_embedding halfvec, p_model text, p_depth integer, p_exact boolean
+) RETURNS message_signals[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
-#variable_conflict use_column
 DECLARE
     -- So many of the best tell in which sessions to look on, and so many messages are looked at there.
     c_best constant integer := 20;
@@ -510,7 +507,7 @@ DECLARE
     v_signals message_signals[];
     v_mates bigint[];
 BEGIN
-    c := find_candidates(p_scope, p_query, p_embedding, p_model, '{turn,window}', p_depth, false, p_exact);
+    c := find_candidates(p_scope, p_query, p_embedding, p_model, p_depth, p_exact);
     v_signals := measure_candidates(p_scope, c.ids, c.queries, c.idf, p_embedding, p_model);
     IF c.bounded THEN
         -- The best message of a session lifts the others, also those that no index pointed at.
@@ -523,9 +520,7 @@ BEGIN
         WHERE m.message_id <> ALL (c.ids);
         v_signals := v_signals || measure_candidates(p_scope, v_mates, c.queries, c.idf, p_embedding, p_model);
     END IF;
-    RETURN QUERY
-        SELECT f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
-        FROM fuse_candidates(v_signals, p_limit) f;
+    RETURN v_signals;
 END $$;
 
 -- ─── Facts ──────────────────────────────────────────────────────────────────────────────────
@@ -596,8 +591,9 @@ DECLARE v_scope search_scope;
 BEGIN
     v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, p_chat_id, p_since, p_until, p_drafting);
     IF p_limit > 0 THEN
-        RETURN QUERY SELECT 'message'::text, r.* FROM rank_messages(
-            v_scope, p_query, p_embedding, p_model, p_limit, greatest(100, 2 * p_limit), false) r;
+        RETURN QUERY SELECT 'message'::text, f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
+        FROM fuse_candidates(weigh_messages(
+            v_scope, p_query, p_embedding, p_model, greatest(100, 2 * p_limit), false), p_limit) f;
     END IF;
     IF p_fact_limit > 0 THEN
         RETURN QUERY SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real
@@ -616,9 +612,10 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM rank_messages(
+    RETURN QUERY SELECT f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
+    FROM fuse_candidates(weigh_messages(
         search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', 'infinity', false),
-        p_query, p_embedding, p_model, p_limit, 200, true);
+        p_query, p_embedding, p_model, 200, true), p_limit) f;
 END $$;
 
 -- A chat's own last messages, oldest first: what everybody who is in it now may learn and was there for.
@@ -688,39 +685,25 @@ BEGIN
 END $$;
 
 -- What the owner once wrote by hand to the like: the burst of typed messages that came next, before
--- anybody else spoke. Both sides must be visible to the reader, and from sources that may be drafted from.
-CREATE FUNCTION past_replies(
-    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
-    p_model text, p_until timestamptz, p_limit integer
-) RETURNS TABLE (asked_id bigint, reply_ids bigint[], reply text, asked text, asked_at timestamptz, score real)
-LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+-- anybody else spoke. Both sides are visible in the scope. A question is like another as a turn: what
+-- stands around it counts for nothing here.
+CREATE FUNCTION answered_like(p_scope search_scope, p_signals message_signals[], p_limit integer)
+RETURNS TABLE (asked_id bigint, score real, reply_ids bigint[], reply text, asked text, asked_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_scope search_scope;
-    v_average double precision;
     v_asked bigint[];
     v_likeness real[];
-    v_near record;
 BEGIN
-    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
-    -- A question is like another as a turn: what stands around it counts for nothing here.
-    v_near := find_candidates(v_scope, p_query, p_embedding, p_model, '{turn}', 120, true, false);
-    v_average := coalesce((SELECT s.average_words FROM corpus_statistics s WHERE s.owner_id = p_owner_id), 10);
-    WITH asked AS MATERIALIZED (
-        SELECT m.id, -(e.embedding <#> p_embedding) AS sense,
-               (SELECT sum(t.idf) FROM unnest(v_near.queries, v_near.idf) t(query, idf) WHERE m.tsv @@ t.query)
-               * 1.9 / (1 + 0.9 * (0.6 + 0.4 * length(m.tsv) / v_average)) AS words
-        FROM unnest(visible_ids(v_scope, v_near.ids)) x(id)
-        JOIN messages m ON m.owner_id = p_owner_id AND m.id = x.id
-        LEFT JOIN embeddings e ON e.owner_id = p_owner_id AND e.model = p_model AND e.span = 'turn'
-                                  AND e.message_id = m.id
+    WITH liked AS (
+        SELECT s.id, (s.sense_turn + 0.5 * coalesce(s.words_turn / nullif(max(s.words_turn) OVER (), 0), 0))::real
+                     AS likeness
+        FROM (SELECT id, sense_turn, words_turn FROM unnest(p_signals)) s
+        JOIN messages m ON m.owner_id = p_scope.owner_id AND m.id = s.id
         WHERE m.origin = 'contact' AND m.text <> ''
-    ), liked AS (
-        SELECT a.id, (greatest(coalesce(a.sense, 0), 0)
-                      + 0.5 * coalesce(a.words / nullif(max(a.words) OVER (), 0), 0))::real AS likeness
-        FROM asked a ORDER BY likeness DESC, a.id DESC
+        ORDER BY likeness DESC, s.id DESC
     )
     SELECT array_agg(l.id ORDER BY l.likeness DESC, l.id DESC),
            array_agg(l.likeness ORDER BY l.likeness DESC, l.id DESC)
@@ -730,8 +713,8 @@ BEGIN
     WITH found AS MATERIALIZED (
         SELECT a.id, reply.ids, reply.words, a.text, a.sent_at, n.likeness, n.place
         FROM unnest(v_asked, v_likeness) WITH ORDINALITY n(id, likeness, place)
-        JOIN messages a ON a.owner_id = p_owner_id AND a.id = n.id
-        JOIN chats c ON c.owner_id = p_owner_id AND c.id = a.chat_id
+        JOIN messages a ON a.owner_id = p_scope.owner_id AND a.id = n.id
+        JOIN chats c ON c.owner_id = p_scope.owner_id AND c.id = a.chat_id
         CROSS JOIN LATERAL (
             SELECT array_agg(b.id ORDER BY b.sent_at, b.id) AS ids,
                    string_agg(b.text, E'\n' ORDER BY b.sent_at, b.id) AS words, min(b.sent_at) AS began
@@ -746,7 +729,7 @@ BEGIN
                            m.sent_at - lag(m.sent_at, 1, m.sent_at) OVER following AS pause,
                            row_number() OVER following AS place
                     FROM messages m
-                    WHERE m.owner_id = p_owner_id AND m.chat_id = a.chat_id
+                    WHERE m.owner_id = p_scope.owner_id AND m.chat_id = a.chat_id
                       -- The first says nothing new, but tells the planner that both ends are near.
                       AND m.sent_at >= a.sent_at AND m.sent_at < a.sent_at + interval '1 day'
                       AND (m.sent_at, m.id) > (a.sent_at, a.id)
@@ -763,9 +746,41 @@ BEGIN
                                               ELSE interval '10 minutes' END
         ORDER BY n.place LIMIT 2 * p_limit
     )
-    SELECT f.id, f.ids, f.words, f.text, f.sent_at, f.likeness FROM found f
-    WHERE f.ids <@ (SELECT visible_ids(v_scope, array_agg(r.id)) FROM found o, unnest(o.ids) r(id))
+    SELECT f.id, f.likeness, f.ids, f.words, f.text, f.sent_at FROM found f
+    WHERE NOT EXISTS (SELECT FROM unnest(f.ids) r(id) WHERE NOT EXISTS (SELECT FROM visible_message(p_scope, r.id)))
     ORDER BY f.place LIMIT p_limit;
+END $$;
+
+-- All that a draft needs of memory for one turn, from one look at it: the best messages and facts, and
+-- how the owner answered the like. From sources that may be drafted from.
+CREATE FUNCTION recall_memory(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_until timestamptz, p_limit integer, p_fact_limit integer, p_past_limit integer
+) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real,
+                 reply_ids bigint[], reply text, asked text, asked_at timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_scope search_scope;
+    v_signals message_signals[];
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
+    v_signals := weigh_messages(v_scope, p_query, p_embedding, p_model, greatest(100, 2 * p_limit), false);
+    RETURN QUERY
+        SELECT 'message'::text, f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window,
+               NULL::bigint[], NULL::text, NULL::text, NULL::timestamptz
+        FROM fuse_candidates(v_signals, p_limit) f;
+    RETURN QUERY
+        SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real,
+               NULL::bigint[], NULL::text, NULL::text, NULL::timestamptz
+        FROM rank_facts(v_scope, p_query, p_embedding, p_model, p_fact_limit, 'infinity') r;
+    RETURN QUERY
+        SELECT 'past'::text, a.asked_id, NULL::bigint, a.score, NULL::real, NULL::real, NULL::real, NULL::real,
+               a.reply_ids, a.reply, a.asked, a.asked_at
+        FROM answered_like(v_scope, v_signals, p_past_limit) a;
 END $$;
 
 -- The words of given messages, for evidence: those that the reader may see, in time order.
@@ -773,7 +788,7 @@ CREATE FUNCTION read_messages(p_owner_id bigint, p_reader_kind text, p_reader_id
 RETURNS TABLE (id bigint, sender_id bigint, sender_name text, origin text, text text, caption text,
                sent_at timestamptz, platform_message_id text, reply_to text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
-SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE v_scope search_scope;
 BEGIN
@@ -781,7 +796,7 @@ BEGIN
     RETURN QUERY
         SELECT m.id, m.sender_id, m.sender_name, m.origin, m.text, m.caption, m.sent_at,
                m.platform_message_id, m.reply_to
-        FROM visible_messages(v_scope) m WHERE m.id = ANY (p_ids)
+        FROM (SELECT DISTINCT unnest(p_ids)) x(id) CROSS JOIN LATERAL visible_message(v_scope, x.id) m
         ORDER BY m.sent_at, m.id;
 END $$;
 
@@ -794,14 +809,15 @@ BEGIN
     FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
         'search_scope_of', 'visible_messages', 'visible_message', 'visible_ids',
         'search_terms', 'dense_candidates', 'lexical_candidates',
-        'measure_candidates', 'fuse_candidates', 'find_candidates', 'exact_search_limit', 'rank_messages', 'rank_facts', 'search_memory',
-        'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages')
+        'measure_candidates', 'fuse_candidates', 'find_candidates', 'exact_search_limit', 'weigh_messages',
+        'rank_facts', 'answered_like', 'search_memory', 'search_memory_exactly', 'recall_memory', 'recent_turns',
+        'read_messages')
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO locum_search', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
     FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
-        'search_memory', 'search_memory_exactly', 'recent_turns', 'past_replies', 'read_messages',
+        'search_memory', 'search_memory_exactly', 'recall_memory', 'recent_turns', 'read_messages',
         'exact_search_limit')
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO locum_app', f);

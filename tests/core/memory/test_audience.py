@@ -14,7 +14,7 @@ from core.audience import Reader
 from core.ids import ContactId, OwnerId
 from core.memory.index import index_messages
 from core.memory.membership import Chat
-from core.memory.search import past_replies, read_messages, recent_turns, search_memory
+from core.memory.search import read_messages, recall_memory, recent_turns, search_memory
 from core.owners import ensure_owner
 from core.storage.database import Database
 from core.vocabulary import ChatKind
@@ -111,11 +111,12 @@ async def seen(world: World, reader: Reader, query: str) -> set[int]:
                 model=EMBEDDER.name, limit=100,
             )  # fmt: skip
             found |= {hit.id for hit in hits}
-            replies = await past_replies(
+            recalled = await recall_memory(
                 connection, owner_id=history.owner_id, reader=reader, query=query, vector=dense,
-                model=EMBEDDER.name, limit=100,
+                model=EMBEDDER.name, limit=100, past=100,
             )  # fmt: skip
-            for reply in replies:
+            found |= {hit.id for hit in recalled.hits}
+            for reply in recalled.past:
                 found |= {reply.asked_id, *reply.reply_ids}
         everything = await read_messages(
             connection, owner_id=history.owner_id, reader=reader, ids=list(world.heard)

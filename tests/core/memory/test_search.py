@@ -9,7 +9,7 @@ from core.ids import ContactId, OwnerId
 from core.memory.index import index_messages
 from core.memory.membership import Chat, ensure_audience
 from core.memory.people import ensure_chat, note_sender
-from core.memory.search import Hit, past_replies, read_messages, recent_turns, search_memory
+from core.memory.search import Hit, read_messages, recall_memory, recent_turns, search_memory
 from core.storage.database import Database
 from core.vocabulary import ChatKind, Origin
 from tests.core.memory.history import START, History, open_history, other_source
@@ -157,7 +157,7 @@ async def test_no_search_without_an_owner_and_a_reader(
 ) -> None:
     for statement in (
         "SELECT * FROM search_memory(%s, %s, %s, 'cat', NULL, 'm', 5)",
-        "SELECT * FROM past_replies(%s, %s, %s, 'cat', NULL, 'm', 'infinity', 5)",
+        "SELECT * FROM recall_memory(%s, %s, %s, 'cat', NULL, 'm', 'infinity', 5, 5, 5)",
         "SELECT * FROM read_messages(%s, %s, %s, '{1}')",
     ):
         with pytest.raises(psycopg.errors.InvalidParameterValue, match="owner and a reader"):
@@ -179,7 +179,7 @@ async def test_the_searching_role_lends_nothing_but_the_roads(history: History) 
         "SELECT * FROM fuse_candidates('{}', 5)",
         "SELECT measure_candidates(NULL, '{1}', '{}', '{}', NULL, 'm')",
         "SELECT visible_ids(NULL, '{1}')",
-        "SELECT find_candidates(NULL, 'cat', NULL, 'm', '{turn}', 5, false, false)",
+        "SELECT find_candidates(NULL, 'cat', NULL, 'm', 5, false)",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await history.run(statement)
@@ -293,11 +293,11 @@ async def test_a_chats_own_lines_are_drafted_from_where_their_source_may_be(hist
 async def replies(history: History, query: str, reader: Reader, **more: Any) -> list[tuple[str, str]]:
     vector = (await EMBEDDER.embed([query]))[0]
     async with history.database.owner(history.owner_id) as connection:
-        found = await past_replies(
+        found = await recall_memory(
             connection, owner_id=history.owner_id, reader=reader, query=query, vector=vector,
-            model=EMBEDDER.name, **more,
+            model=EMBEDDER.name, past=5, **more,
         )  # fmt: skip
-    return [(reply.asked, reply.reply) for reply in found]
+    return [(reply.asked, reply.reply) for reply in found.past]
 
 
 async def test_a_past_reply_is_the_owners_whole_burst_that_came_next(history: History) -> None:
