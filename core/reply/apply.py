@@ -194,7 +194,9 @@ async def _chat_and_sender(
     contact_id, sender_id = await ensure_contact_account(
         connection, owner_id, account.platform, realm(account.platform, account.name), event.sender
     )
-    return await note_sender(connection, owner_id, chat, contact_id, event.at), sender_id
+    if event.sender.id not in {member.id for member in event.members or ()}:
+        chat = await note_sender(connection, owner_id, chat, contact_id, event.at)
+    return chat, sender_id
 
 
 async def _thread(connection: Connection, account: Account, chat: Chat, ref: ChatRef) -> ThreadId | None:

@@ -47,12 +47,19 @@ def weigh(text: str, answered: Sequence[Answered], now: datetime) -> tuple[Weigh
     An answer that replaces an older one takes over how well the older one's question fits.
     """
     by_age = sorted(answered, key=lambda past: past.replied_at)
+    topic = topic_words(text)
+    topics = [topic_words(past.asked) for past in by_age]
     fits: list[float] = []
     outdated: set[int] = set()
     for place, past in enumerate(by_age):
-        replaced = [older for older in range(place) if _replaces(text, past, by_age[older])]
+        replaced = [
+            older
+            for older in range(place)
+            if _is_as_good(text, past, by_age[older]) and _covers(topics[place], topic & topics[older])
+        ]
         outdated.update(replaced)
-        fits.append(max([_fit(text, past), *(INHERITED * fits[older] for older in replaced)]))
+        fit = _fit(text, past, same_topic=bool(topic & topics[place]))
+        fits.append(max([fit, *(INHERITED * fits[older] for older in replaced)]))
     weighed = [
         Weighed(
             answered=past,
@@ -64,11 +71,11 @@ def weigh(text: str, answered: Sequence[Answered], now: datetime) -> tuple[Weigh
     return tuple(sorted(weighed, key=lambda one: (one.outdated, -one.fit)))
 
 
-def _fit(text: str, past: Answered) -> float:
+def _fit(text: str, past: Answered, *, same_topic: bool) -> float:
     fit = past.likeness
     if is_question(text) != is_question(past.asked):
         fit *= OTHER_KIND
-    if not topic_words(text) & topic_words(past.asked):
+    if not same_topic:
         fit *= OTHER_KIND
     if past.reply.rstrip().endswith("?") and len(words(past.reply)) <= DODGE_WORDS:
         fit *= DODGED
@@ -80,14 +87,16 @@ def _freshness(at: datetime, now: datetime) -> float:
     return 0.5 + 0.5 * 0.5 ** (days / HALF_LIFE_DAYS)
 
 
-def _replaces(text: str, newer: Answered, older: Answered) -> bool:
-    """True when the newer answer is to a question about the same thing, and asks as this text does."""
-    about = topic_words(text) & topic_words(older.asked)
+def _is_as_good(text: str, newer: Answered, older: Answered) -> bool:
+    """True when the newer answer is one, and its question asks much as the older one's and this text do."""
     return (
         newer.replied_at > older.replied_at
         and newer.likeness >= max(LEAST_LIKE, AS_LIKE * older.likeness)
         and is_question(newer.asked) >= is_question(text)
         and not newer.reply.rstrip().endswith("?")
-        and bool(about)
-        and len(about & topic_words(newer.asked)) >= SAME_TOPIC * len(about)
     )
+
+
+def _covers(topic: frozenset[str], about: frozenset[str]) -> bool:
+    """True when a question of that topic is about what this text and an older question have in common."""
+    return bool(about) and len(about & topic) >= SAME_TOPIC * len(about)
