@@ -26,6 +26,9 @@ LONGEST_SESSION = 64
 SHARED_BY = 50
 """Words that fewer messages share are not kept in the statistics: search counts them when asked."""
 
+FEW = 1000
+"""Messages more or fewer of one audience that do not yet ask for a recount."""
+
 MANY = 1000
 """Vectors after which the planner's own statistics are refreshed at once."""
 
@@ -204,34 +207,34 @@ async def _place_chat(connection: Connection, owner_id: OwnerId, chat_id: int) -
 
 
 async def refresh_statistics(connection: Connection, owner_id: OwnerId) -> bool:
-    """Recount the owner's words, if a tenth of the messages came or went since the last time."""
+    """Recount the owner's words and audiences, if it is time: see `_is_outdated`."""
+    cursor = await connection.execute(
+        "SELECT messages, audiences, heard FROM corpus_statistics WHERE owner_id = %s", [owner_id]
+    )
+    counted = await cursor.fetchone()
     cursor = await connection.execute(
         """
-        SELECT (SELECT count(*) FROM messages WHERE owner_id = %(owner)s AND deleted_at IS NULL),
-               (SELECT messages FROM corpus_statistics WHERE owner_id = %(owner)s)""",
-        {"owner": owner_id},
+        SELECT audience_id, count(*) FROM messages
+        WHERE owner_id = %s AND deleted_at IS NULL GROUP BY audience_id""",
+        [owner_id],
     )
-    row = await cursor.fetchone()
-    assert row is not None, "an aggregate has a row"  # noqa: S101 -- for the type checker
-    now, before = int(row[0]), None if row[1] is None else int(row[1])
-    if before is not None and abs(now - before) <= before // 10:
+    heard = {int(row[0]): int(row[1]) for row in await cursor.fetchall()}
+    if counted is not None and not _is_outdated(
+        int(counted[0]), dict(zip(counted[1], counted[2], strict=True)), heard
+    ):
         return False
     await connection.execute(
         """
-        WITH heard AS (
-            SELECT audience_id, count(*) AS messages FROM messages
-            WHERE owner_id = %(owner)s AND deleted_at IS NULL GROUP BY audience_id)
         INSERT INTO corpus_statistics (owner_id, messages, average_words, languages, audiences, heard)
         SELECT %(owner)s, count(*), coalesce(nullif(avg(length(tsv)), 0), 10),
                coalesce(array_agg(DISTINCT language), '{}'),
-               coalesce((SELECT array_agg(a.audience_id ORDER BY a.audience_id) FROM heard a), '{}'),
-               coalesce((SELECT array_agg(a.messages ORDER BY a.audience_id) FROM heard a), '{}')
+               %(audiences)s::bigint[], %(heard)s::bigint[]
         FROM messages WHERE owner_id = %(owner)s AND deleted_at IS NULL
         ON CONFLICT (owner_id) DO UPDATE
         SET messages = excluded.messages, average_words = excluded.average_words,
             languages = excluded.languages, audiences = excluded.audiences, heard = excluded.heard,
             refreshed_at = now()""",
-        {"owner": owner_id},
+        {"owner": owner_id, "audiences": list(heard), "heard": list(heard.values())},
     )
     await connection.execute("DELETE FROM term_statistics WHERE owner_id = %s", [owner_id])
     await connection.execute(
@@ -244,6 +247,14 @@ async def refresh_statistics(connection: Connection, owner_id: OwnerId) -> bool:
         {"owner": owner_id, "shared": SHARED_BY},
     )
     return True
+
+
+def _is_outdated(messages: int, before: dict[int, int], heard: dict[int, int]) -> bool:
+    """Whether a tenth of all messages came or went, or of what one audience may learn, and not just a few."""
+    if abs(sum(heard.values()) - messages) > messages // 10:
+        return True
+    changes = {a: abs(heard.get(a, 0) - before.get(a, 0)) for a in {*heard, *before}}
+    return any(change > max(FEW, before.get(a, 0) // 10) for a, change in changes.items())
 
 
 # ─── Texts in, vectors out ──────────────────────────────────────────────────────────────────

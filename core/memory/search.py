@@ -56,7 +56,7 @@ class PastReply:
     reply_ids: list[MessageId]
     reply: str
     asked: str
-    asked_at: datetime
+    replied_at: datetime
     score: float
 
 
@@ -155,7 +155,7 @@ async def recall_memory(
         await cursor.execute(
             """
             SELECT kind, id, chat_id, score, lexical, lexical_window, dense, dense_window,
-                   reply_ids, reply, asked, asked_at
+                   reply_ids, reply, asked, replied_at
             FROM recall_memory(%s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, 'infinity'), %s, %s, %s)""",
             [
                 owner_id, reader.kind, reader.id, query, as_halfvec(vector), model, until, limit, facts, past,
@@ -183,13 +183,13 @@ def _hit(row: TupleRow) -> Hit:
 
 
 def _past(row: TupleRow) -> PastReply:
-    reply_ids, reply, asked, asked_at = row[8:]
+    reply_ids, reply, asked, replied_at = row[8:]
     return PastReply(
         asked_id=MessageId(row[1]),
         reply_ids=reply_ids,
         reply=reply,
         asked=asked,
-        asked_at=asked_at,
+        replied_at=replied_at,
         score=row[3],
     )
 

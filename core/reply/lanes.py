@@ -51,10 +51,12 @@ async def _claim(connection: Connection, lane: Lane, worker: str, seconds: float
         INSERT INTO lanes AS l (owner_id, account_id, lane, epoch, held_by, held_until)
         VALUES (%s, %s, %s, 1, %s, clock_timestamp() + make_interval(secs => %s))
         ON CONFLICT (owner_id, account_id, lane) DO UPDATE
-        SET epoch = l.epoch + 1, held_by = EXCLUDED.held_by, held_until = EXCLUDED.held_until
+        SET epoch = l.epoch + 1, held_by = EXCLUDED.held_by,
+            -- Not EXCLUDED's: that was reckoned before this waited for the lane.
+            held_until = clock_timestamp() + make_interval(secs => %s)
         WHERE l.held_until IS NULL OR l.held_until < clock_timestamp()
         RETURNING epoch""",
-        [lane.owner_id, lane.account_id, lane.chat, worker, seconds],
+        [lane.owner_id, lane.account_id, lane.chat, worker, seconds, seconds],
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else None

@@ -103,7 +103,7 @@ class ReplyPath:
                     pass
 
     async def _apply_next(self, lane: Lane) -> bool:
-        """Apply the lane's oldest event together with its mark; False when none waits behind it."""
+        """Apply the lane's oldest event together with its mark; False when there is nothing more to apply now."""
         self.on_step("settle")
         async with self.database.owner(lane.owner_id) as connection:
             await lock_lane(connection, lane)

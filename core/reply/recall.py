@@ -137,7 +137,7 @@ def _answered(past: PastReply) -> Answered:
         reply_ids=tuple(past.reply_ids),
         reply=past.reply,
         likeness=min(max(past.score / MOST_SCORE, 0.0), 1.0),
-        replied_at=past.asked_at,
+        replied_at=past.replied_at,
     )
 
 

@@ -263,7 +263,8 @@ async def start_turn(connection: Connection, lane: Lane, now: datetime) -> Turn 
                   AND t.state IN ('settling', 'working')
             ), given_up AS (
                 UPDATE turns t SET state = 'failed', version = version + 1 FROM open o
-                WHERE t.owner_id = %(owner)s AND t.id = o.id AND o.attempts >= %(most)s
+                WHERE t.owner_id = %(owner)s AND t.id = o.id
+                  AND t.state IN ('settling', 'working') AND t.attempts >= %(most)s
                 RETURNING t.owner_id, t.id, t.version, t.attempts
             ), told AS (
                 INSERT INTO stages (owner_id, turn_id, version, stage, decided, why)
@@ -271,7 +272,7 @@ async def start_turn(connection: Connection, lane: Lane, now: datetime) -> Turn 
                 FROM given_up
             )
             UPDATE turns SET state = 'working', attempts = attempts + 1
-            WHERE owner_id = %(owner)s AND id = (
+            WHERE owner_id = %(owner)s AND state IN ('settling', 'working') AND attempts < %(most)s AND id = (
                 SELECT id FROM open WHERE due_at <= %(now)s AND attempts < %(most)s ORDER BY due_at LIMIT 1)
             RETURNING id, chat_id, thread_id, first_message_id, last_message_id, state, asked, ticket, due_at,
                       attempts, version""",

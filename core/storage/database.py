@@ -28,7 +28,7 @@ Second = TypeVar("Second")
 
 
 MOST_PREPARED = 300
-"""Statements that one connection keeps prepared: more than there are, so that none is prepared twice."""
+"""Statements that one connection keeps prepared: room for all that a running Locum asks over and over."""
 
 
 async def _configure(connection: Connection) -> None:
@@ -47,7 +47,7 @@ def _pool(conninfo: str, *, role: str, most: int) -> AsyncConnectionPool[Connect
         min_size=1,
         max_size=most,
         open=False,
-        kwargs={"autocommit": True},  # transactions are begun here, in one message with their first statement
+        kwargs={"autocommit": True},  # `owner` and `sweep` begin the transactions
         configure=_configure,
         timeout=30,
     )

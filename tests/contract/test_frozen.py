@@ -32,13 +32,30 @@ FOUND = (
 )
 
 
-async def test_the_search_functions_face_is_frozen(conninfo: str) -> None:
+RECALL = (
+    "p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec, "
+    "p_model text, p_until timestamp with time zone, p_limit integer, p_fact_limit integer, "
+    "p_past_limit integer"
+)
+RECALLED = FOUND[:-1] + ", reply_ids bigint[], reply text, asked text, replied_at timestamp with time zone)"
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "result"),
+    [("search_memory", SEARCH, FOUND), ("recall_memory", RECALL, RECALLED)],
+)
+async def test_the_search_functions_face_is_frozen(
+    conninfo: str, function: str, arguments: str, result: str
+) -> None:
     async with await psycopg.AsyncConnection.connect(conninfo) as connection:
-        cursor = await connection.execute("""
+        cursor = await connection.execute(
+            """
             SELECT pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), p.prosecdef, r.rolname
             FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
-            WHERE p.pronamespace = 'locum'::regnamespace AND p.proname = 'search_memory'""")
-        assert await cursor.fetchall() == [(SEARCH, FOUND, True, "locum_search")]
+            WHERE p.pronamespace = 'locum'::regnamespace AND p.proname = %s""",
+            [function],
+        )
+        assert await cursor.fetchall() == [(arguments, result, True, "locum_search")]
 
 
 def test_the_labels_are_frozen() -> None:

@@ -451,19 +451,28 @@ DECLARE
     v_total bigint;
     v_seen bigint;
     v_some integer;
+    v_audiences bigint[];
+    v_heard bigint[];
+    v_counted_at timestamptz;
 BEGIN
-    -- Counted when the statistics were refreshed: it decides how to search, never what is shown.
-    SELECT s.messages, (SELECT sum(a.heard) FROM unnest(s.audiences, s.heard) a(id, heard)
-                        WHERE a.id = ANY (p_scope.audiences))
-    INTO v_total, v_seen FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
-    IF v_total IS NULL THEN
-        SELECT count(*) INTO v_total FROM (
-            SELECT FROM messages m WHERE m.owner_id = p_scope.owner_id LIMIT exact_search_limit()) s;
-        v_seen := v_total;
-    ELSIF p_scope.everything THEN
+    -- How many messages are seen decides how to search, never what is shown: what was counted when the
+    -- statistics were refreshed will do, and only audiences that are younger are counted now.
+    SELECT s.messages, s.audiences, s.heard, s.refreshed_at INTO v_total, v_audiences, v_heard, v_counted_at
+    FROM corpus_statistics s WHERE s.owner_id = p_scope.owner_id;
+    v_total := coalesce(v_total, 0);
+    IF p_scope.everything THEN
         v_seen := v_total;
     ELSE
-        v_seen := coalesce(v_seen, 1);
+        IF v_counted_at IS NULL OR p_scope.until < v_counted_at THEN
+            v_audiences := '{}';  -- Of an earlier time: counted now, all of them.
+        END IF;
+        SELECT coalesce(sum(a.heard), 0) INTO v_seen
+        FROM unnest(v_audiences, v_heard) a(id, heard) WHERE a.id = ANY (p_scope.audiences);
+        SELECT v_seen + count(*) INTO v_seen FROM (
+            SELECT FROM messages m
+            WHERE m.owner_id = p_scope.owner_id AND m.sent_at < p_scope.until
+              AND m.audience_id = ANY (p_scope.audiences) AND m.audience_id <> ALL (v_audiences)
+            LIMIT exact_search_limit() + 1) s;
     END IF;
     bounded := v_seen > exact_search_limit() AND NOT p_exact;
     IF bounded THEN
@@ -688,7 +697,7 @@ END $$;
 -- anybody else spoke. Both sides are visible in the scope. A question is like another as a turn: what
 -- stands around it counts for nothing here.
 CREATE FUNCTION answered_like(p_scope search_scope, p_signals message_signals[], p_limit integer)
-RETURNS TABLE (asked_id bigint, score real, reply_ids bigint[], reply text, asked text, asked_at timestamptz)
+RETURNS TABLE (asked_id bigint, score real, reply_ids bigint[], reply text, asked text, replied_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
@@ -711,7 +720,7 @@ BEGIN
     -- Read in order of likeness, and no further than until enough are found.
     RETURN QUERY
     WITH found AS MATERIALIZED (
-        SELECT a.id, reply.ids, reply.words, a.text, a.sent_at, n.likeness, n.place
+        SELECT a.id, reply.ids, reply.words, a.text, reply.began, n.likeness, n.place
         FROM unnest(v_asked, v_likeness) WITH ORDINALITY n(id, likeness, place)
         JOIN messages a ON a.owner_id = p_scope.owner_id AND a.id = n.id
         JOIN chats c ON c.owner_id = p_scope.owner_id AND c.id = a.chat_id
@@ -746,7 +755,7 @@ BEGIN
                                               ELSE interval '10 minutes' END
         ORDER BY n.place LIMIT 2 * p_limit
     )
-    SELECT f.id, f.likeness, f.ids, f.words, f.text, f.sent_at FROM found f
+    SELECT f.id, f.likeness, f.ids, f.words, f.text, f.began FROM found f
     WHERE NOT EXISTS (SELECT FROM unnest(f.ids) r(id) WHERE NOT EXISTS (SELECT FROM visible_message(p_scope, r.id)))
     ORDER BY f.place LIMIT p_limit;
 END $$;
@@ -758,7 +767,7 @@ CREATE FUNCTION recall_memory(
     p_model text, p_until timestamptz, p_limit integer, p_fact_limit integer, p_past_limit integer
 ) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
                  dense real, dense_window real,
-                 reply_ids bigint[], reply text, asked text, asked_at timestamptz)
+                 reply_ids bigint[], reply text, asked text, replied_at timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
@@ -779,7 +788,7 @@ BEGIN
         FROM rank_facts(v_scope, p_query, p_embedding, p_model, p_fact_limit, 'infinity') r;
     RETURN QUERY
         SELECT 'past'::text, a.asked_id, NULL::bigint, a.score, NULL::real, NULL::real, NULL::real, NULL::real,
-               a.reply_ids, a.reply, a.asked, a.asked_at
+               a.reply_ids, a.reply, a.asked, a.replied_at
         FROM answered_like(v_scope, v_signals, p_past_limit) a;
 END $$;
 

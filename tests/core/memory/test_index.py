@@ -3,7 +3,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from core.ids import OwnerId
-from core.memory.index import SHARED_BY, count_unindexed, index_messages
+from core.memory import index
+from core.memory.index import SHARED_BY, count_unindexed, index_messages, refresh_statistics
 from core.models.faces import Vectors
 from core.storage.database import Database
 from tests.core.memory.history import History, open_history
@@ -173,3 +174,25 @@ async def test_a_word_that_few_messages_share_is_not_kept_apart_from_them(histor
         ("mara", SHARED_BY),
         ("umbrella", SHARED_BY),
     ]
+
+
+async def test_audiences_are_counted_anew_when_many_messages_change_theirs(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "FEW", 3)
+    first, second = await history.chat("Ines"), await history.chat("Noor")
+    for number in range(20):
+        await history.say(first, "Ines", f"word {number}")
+
+    async def refresh() -> bool:
+        async with history.database.owner(history.owner_id) as connection:
+            return await refresh_statistics(connection, history.owner_id)
+
+    heard = "SELECT a.id, a.heard FROM corpus_statistics, unnest(audiences, heard) a(id, heard) ORDER BY 2"
+    assert await refresh()
+    assert await history.run(heard) == [(first.audience_id, 20)]
+    await history.run("UPDATE messages SET audience_id = %s WHERE text < 'word 11'", second.audience_id)
+    assert not await refresh(), "three of twenty are few"
+    await history.run("UPDATE messages SET audience_id = %s WHERE text < 'word 15'", second.audience_id)
+    assert await refresh()
+    assert await history.run(heard) == [(second.audience_id, 7), (first.audience_id, 13)]

@@ -102,10 +102,10 @@ async def test_a_cancelled_chat_hangs_up_on_the_server() -> None:
     async with chat_server(lambda _: Answer(silence=30)) as server:
         generator = await opened(server)
         task = asyncio.create_task(generator.chat(TURNS))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await server.was_asked.wait()
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await server.hung_up.wait()
         with pytest.raises(asyncio.CancelledError):
             await task

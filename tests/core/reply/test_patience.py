@@ -90,5 +90,5 @@ async def test_a_lease_whose_renewal_fails_amid_its_end_ends(world: World) -> No
     keeping = asyncio.create_task(_keep(Breaking("", most_connections=1), lane, 1, Patience(renew=0.0)))
     await asyncio.sleep(0.2)
     keeping.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(keeping, return_exceptions=True)
