@@ -17,7 +17,7 @@ from bots.console.board import Health
 from bots.console.bot import PLATFORM, ConsoleBot
 from bots.console.pages import build_app
 from bots.console.postgres_board import PostgresBoard, Probe
-from bots.console.run import serve
+from bots.console.run import check_port, serve
 from core.clock import SystemClock
 from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
@@ -44,6 +44,8 @@ async def run(locum: Locum, only: Part | None) -> None:
     # NiceGUI looks through all living objects for its server, and so touches torch's deprecated names.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     _stop_on_signals()
+    if only != "worker":
+        check_port(locum.settings.console_host, locum.settings.console_port)
     async with _models(locum, wanted=only != "console") as models, asyncio.TaskGroup() as tasks:
         path = ReplyPath(
             database=locum.database,

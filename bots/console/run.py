@@ -77,6 +77,11 @@ async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) ->
         await asyncio.sleep(0.02)
 
 
+def check_port(host: str, port: int) -> None:
+    """Raises `BadInput` when the console could not listen there, before anything else is started."""
+    _listen(host, port).close()
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)

@@ -5,7 +5,7 @@ import socket
 import pytest
 from fastapi import FastAPI
 
-from bots.console.run import serve
+from bots.console.run import check_port, serve
 from core.errors import BadInput
 
 
@@ -21,6 +21,8 @@ async def test_a_taken_port_is_refused_with_a_cure() -> None:
         with pytest.raises(BadInput, match="LOCUM_CONSOLE_PORT"):
             async with serve(FastAPI(), port=taken.getsockname()[1]):
                 pass
+        with pytest.raises(BadInput, match="LOCUM_CONSOLE_PORT"):
+            check_port("127.0.0.1", taken.getsockname()[1])
 
 
 async def test_the_port_is_free_again_afterwards() -> None:
