@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from core.cancelled import is_cancelled
 from core.errors import LocumError
 from core.ids import OwnerId
 from core.memory.extraction import extract_new
@@ -39,6 +40,8 @@ async def keep_memory(
                 await update_memory(database, owner_id, embedder, teachers.get(owner_id), on_progress)
             except (LocumError, psycopg.Error, PoolTimeout) as error:
                 log.warning("memory.delayed", owner_id=owner_id, error=type(error).__name__)
+        if is_cancelled():
+            return
         await asyncio.sleep(IDLE_SECONDS)
 
 

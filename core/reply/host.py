@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
+from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
 from core.ids import MessageId, TurnId
@@ -291,7 +292,7 @@ async def repeat(
     name: str, step: Callable[[], Awaitable[object]], patience: Patience, *, seconds: float | None = None
 ) -> None:
     """Take a step again and again, `idle` seconds apart unless told; a server that is away delays it."""
-    while True:
+    while not is_cancelled():
         try:
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:

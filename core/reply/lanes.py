@@ -13,8 +13,9 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from core.cancelled import is_cancelled
 from core.reply.inbox import Lane, lock_lane
-from core.reply.patience import Patience, is_cancelled
+from core.reply.patience import Patience
 from core.storage.database import Connection, Database
 
 log = structlog.get_logger()

@@ -26,6 +26,7 @@ import structlog
 from numpy.typing import NDArray
 from psycopg_pool import PoolTimeout
 
+from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.errors import BadInput, ModelError
 from core.events import Event
@@ -52,7 +53,7 @@ from core.reply.inbox import (
 from core.reply.journal import Journal
 from core.reply.lanes import hold_lane, holds
 from core.reply.outbox import queue_send
-from core.reply.patience import Patience, is_cancelled
+from core.reply.patience import Patience
 from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
 from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn

@@ -1,6 +1,5 @@
 """How long things are waited for before somebody counts as dead or a server as away."""
 
-import asyncio
 from dataclasses import dataclass
 
 
@@ -27,13 +26,3 @@ class Patience:
     """What an event's wake-up may take before the sweep takes it for lost."""
     watch: float = 0.25
     """Between two looks whether a turn that is being answered is still current."""
-
-
-def is_cancelled() -> bool:
-    """True when somebody wants the running task to end.
-
-    A query that is given up half-way may fail in its own way, and that error then stands where the
-    cancellation stood: a loop that bears errors asks here before it goes on.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

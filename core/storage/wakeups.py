@@ -17,6 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from core.cancelled import is_cancelled
 from core.ids import OwnerId
 
 STREAM = "locum:wakeups"
@@ -59,7 +60,7 @@ async def wakeups(
     """
     next_claim = 0.0
     try:
-        while True:
+        while not is_cancelled():
             entries: list[tuple[str, Wakeup | None]] = []
             try:
                 if time.monotonic() >= next_claim:

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
+from core.cancelled import is_cancelled
 from core.ids import ChatId, MessageId, OwnerId, TurnId
 from core.reply.host import repeat
 from core.reply.inbox import Lane
 from core.reply.lanes import _keep  # pyright: ignore[reportPrivateUsage] -- what renews a lease
 from core.reply.path import StaleTurnError
-from core.reply.patience import Patience, is_cancelled
+from core.reply.patience import Patience
 from core.reply.turns import Turn
 from core.storage.database import Connection, Database
 from core.vocabulary import TurnState
@@ -92,3 +93,17 @@ async def test_a_lease_whose_renewal_fails_amid_its_end_ends(world: World) -> No
     keeping.cancel()
     async with asyncio.timeout(30):
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_a_loop_ends_even_when_what_it_awaits_swallows_its_cancellation() -> None:
+    """As `asyncio.wait_for` does before Python 3.12, when a result comes at the same moment."""
+
+    async def swallows() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    looping = asyncio.create_task(repeat("step", swallows, Patience(idle=0.0)))
+    await asyncio.sleep(0)
+    looping.cancel()
+    async with asyncio.timeout(30):
+        await looping
