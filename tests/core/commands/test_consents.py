@@ -1,7 +1,6 @@
 """`locum memory consents`, `audience` and `opt-out`, as they are typed."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,23 +8,15 @@ from typer.testing import CliRunner
 
 from core.cli import app
 from core.errors import BadInput
-from core.owners import ensure_owner
+from core.ids import OwnerId
 from core.storage.database import Database
 from tests.core.memory.world import World
 
 
 @pytest.fixture(autouse=True)
-async def home(
-    database: Database, conninfo: str, redis_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LOCUM_HOME", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", conninfo)
-    monkeypatch.setenv("REDIS_URL", f"unix://{redis_server}")
-    monkeypatch.setenv("LOCUM_OWNER", "mara")
-    owner = await ensure_owner(database, "mara")
-    async with database.owner(owner) as connection:
-        world = await World(owner=owner).open(connection)
+async def kit(database: Database, at_home: OwnerId) -> None:
+    async with database.owner(at_home) as connection:
+        world = await World(owner=at_home).open(connection)
         await world.contact(connection, "Kit")
         await world.chat(connection, "Kit", "Kit")
         await world.say(connection, "Kit", "Kit", "I have a cat named Pip")

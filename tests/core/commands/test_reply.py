@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,27 +9,19 @@ from typer.testing import CliRunner
 from core.cli import app
 from core.errors import BadInput, NotAllowed
 from core.events import Person
+from core.ids import OwnerId
 from core.memory.people import ensure_account, ensure_chat
-from core.owners import ensure_owner
 from core.storage.database import Database
 from core.vocabulary import ChatKind
 
 
 @pytest.fixture(autouse=True)
-async def home(
-    database: Database, conninfo: str, redis_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LOCUM_HOME", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", conninfo)
-    monkeypatch.setenv("REDIS_URL", f"unix://{redis_server}")
-    monkeypatch.setenv("LOCUM_OWNER", "mara")
-    owner = await ensure_owner(database, "mara")
-    async with database.owner(owner) as connection:
-        account = await ensure_account(connection, owner, "telegram", "mara", "mara")
+async def ines(database: Database, at_home: OwnerId) -> None:
+    async with database.owner(at_home) as connection:
+        account = await ensure_account(connection, at_home, "telegram", "mara", "mara")
         ines = Person(id="77", name="Ines")
         at = datetime(2026, 1, 1, tzinfo=UTC)
-        await ensure_chat(connection, owner, account, "77", ChatKind.DIRECT, "Ines", (ines,), at=at)
+        await ensure_chat(connection, at_home, account, "77", ChatKind.DIRECT, "Ines", (ines,), at=at)
 
 
 def run(*words: str) -> str:

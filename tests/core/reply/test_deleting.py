@@ -16,6 +16,13 @@ from tests.standins import ScriptedGenerator
 LUNCH = ("do you want to grab lunch tomorrow?", "yes! the noodle place?")
 
 
+async def ask_about_lunch(world: World) -> None:
+    """Ines asks for what the owner once answered, and a card may follow."""
+    await world.remember(LUNCH)
+    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
+    await world.pump(seconds=5)
+
+
 async def ids_of(world: World, words: str) -> list[str]:
     rows = await world.rows("SELECT platform_message_id, text FROM messages")
     return [str(number) for number, text in rows if words in str(text)]
@@ -24,9 +31,7 @@ async def ids_of(world: World, words: str) -> list[str]:
 async def test_a_draft_that_copies_a_deleted_reply_is_withdrawn_from_its_card(
     world: World, conninfo: str
 ) -> None:
-    await world.remember(LUNCH)
-    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
-    await world.pump(seconds=5)
+    await ask_about_lunch(world)
     old = world.card
     assert old.drafts[0].text == LUNCH[1]
     world.bot.erase("ines", *await ids_of(world, "noodle"))
@@ -74,9 +79,7 @@ async def test_what_the_owner_typed_instead_leaves_the_label_when_it_is_deleted(
 async def test_a_send_that_waits_and_quotes_what_was_deleted_does_not_leave(
     world: World, conninfo: str
 ) -> None:
-    await world.remember(LUNCH)
-    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
-    await world.pump(seconds=5)
+    await ask_about_lunch(world)
     world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
     await world.take_in()
     for lane in list(world.lanes):
@@ -127,9 +130,7 @@ async def test_what_is_deleted_while_a_draft_is_made_is_not_in_the_draft(
 async def test_a_card_whose_draft_was_forgotten_with_its_evidence_is_shown_without_it(
     world: World, conninfo: str
 ) -> None:
-    await world.remember(LUNCH)
-    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
-    await world.pump(seconds=5)
+    await ask_about_lunch(world)
     old = world.card
     (noodles,) = await ids_of(world, "noodle")
     async with world.database.owner(world.owner) as connection:
@@ -140,9 +141,7 @@ async def test_a_card_whose_draft_was_forgotten_with_its_evidence_is_shown_witho
 
 
 async def test_a_card_that_loses_its_only_draft_is_made_anew(world: World) -> None:
-    await world.remember(LUNCH)
-    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
-    await world.pump(seconds=5)
+    await ask_about_lunch(world)
     first = world.card.drafts[0]
     async with world.database.owner(world.owner) as connection:
         await connection.execute("UPDATE drafts SET state = 'dropped' WHERE id <> %s", [first.draft])
