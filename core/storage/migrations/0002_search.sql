@@ -468,10 +468,11 @@ BEGIN
         END IF;
         SELECT coalesce(sum(a.heard), 0) INTO v_seen
         FROM unnest(v_audiences, v_heard) a(id, heard) WHERE a.id = ANY (p_scope.audiences);
+        -- Only the others in the condition: the index would read all rows of those that were counted.
+        v_audiences := ARRAY(SELECT unnest(p_scope.audiences) EXCEPT SELECT unnest(v_audiences));
         SELECT v_seen + count(*) INTO v_seen FROM (
             SELECT FROM messages m
-            WHERE m.owner_id = p_scope.owner_id AND m.sent_at < p_scope.until
-              AND m.audience_id = ANY (p_scope.audiences) AND m.audience_id <> ALL (v_audiences)
+            WHERE m.owner_id = p_scope.owner_id AND m.sent_at < p_scope.until AND m.audience_id = ANY (v_audiences)
             LIMIT exact_search_limit() + 1) s;
     END IF;
     bounded := v_seen > exact_search_limit() AND NOT p_exact;
