@@ -139,6 +139,26 @@ class Bot(Protocol):
         ...
 
 
+class BotState(Protocol):
+    """What a bot remembers across restarts: where a card stands, how far it has read. Never what was said."""
+
+    async def get(self, key: str) -> str | None: ...
+
+    async def put(self, key: str, value: str) -> None: ...
+
+    async def remove(self, key: str) -> None: ...
+
+    async def keys(self, prefix: str) -> tuple[str, ...]: ...
+
+
+class Transcriber(Protocol):
+    """Speech to text, where the owner has named one."""
+
+    async def transcribe(self, audio: bytes, media_type: str) -> str:
+        """The words. Raises `ModelError` where it fails: the message is kept without them."""
+        ...
+
+
 @runtime_checkable
 class EditsMessages(Protocol):
     async def edit(self, message: MessageRef, text: str) -> Receipt: ...

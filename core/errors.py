@@ -8,7 +8,8 @@ LocumError
 ├── ModelError          a model failed or answered nonsense: try again, or another model
 │   ├── ModelUnavailable    it cannot be reached or loaded
 │   └── Unsupported         this model lacks the capability that was asked for
-├── PlatformError       a chat platform failed or refused
+├── PlatformError       a chat platform failed or refused: it is tried again by itself
+│   └── AccessRevoked   the platform does not know us any more: the message names the cure
 └── NotAllowed          policy forbids it: the message names the rule
 """
 
@@ -46,7 +47,15 @@ class Unsupported(ModelError):
 
 
 class PlatformError(LocumError):
-    """A chat platform failed, or refused what was asked."""
+    """A chat platform failed, or refused what was asked; `retry_after` in seconds, where it said so."""
+
+    def __init__(self, sentence: str, *, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class AccessRevoked(PlatformError):
+    """A token or a right is gone; the text says how to get it back. Asked again now and then."""
 
 
 class NotAllowed(LocumError):

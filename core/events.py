@@ -101,6 +101,12 @@ class MessageNew:
     chat_title: str = ""
     members: tuple[Person, ...] | None = None
     """Everyone in the chat but the owner; None when the platform does not say."""
+    external: bool = False
+    """People of another organisation read along: stored only where the owner said that it may be."""
+    pointed_at: bool = False
+    """The owner named this very message to us: stored even in a chat that is not listened to."""
+    send_until: datetime | None = None
+    """Until when the platform lets us answer here, because of this message; None where it sets no time."""
     kind: Literal["message_new"] = "message_new"
 
 
@@ -113,6 +119,8 @@ class MessageEdited:
     at: datetime
     message_id: str
     text: str
+    original: MessageNew | None = None
+    """The whole message with its new words, where the platform tells it: stored if it never came before."""
     kind: Literal["message_edited"] = "message_edited"
 
 

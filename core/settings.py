@@ -82,6 +82,56 @@ class Settings(BaseSettings):
     )
     card_hours: float = Field(default=24.0, gt=0, description="How long a card can be answered.")
 
+    telegram_token: SecretStr = Field(default=SecretStr(""), description="The Telegram bot's token.")
+    telegram_owner_id: str = Field(
+        default="", description="Your own Telegram user id: nobody else is obeyed."
+    )
+    telegram_api_url: str = Field(
+        default="https://api.telegram.org", description="The Bot API's server, or one of your own."
+    )
+    telegram_webhook_url: str = Field(
+        default="", description="Where Telegram can reach this machine over https; empty: updates are polled."
+    )
+    telegram_webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="What Telegram must say with each webhook call."
+    )
+    telegram_webhook_port: int = Field(
+        default=8443, ge=0, le=65535, description="The local port that webhook calls arrive at."
+    )
+
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), description="The Slack app's xoxb token.")
+    slack_user_token: SecretStr = Field(
+        default=SecretStr(""), description="Your own xoxp token of the same app: with it, replies are yours."
+    )
+    slack_app_token: SecretStr = Field(
+        default=SecretStr(""), description="The app's xapp token, for Socket Mode."
+    )
+    slack_owner_id: str = Field(default="", description="Your own Slack user id: nobody else is obeyed.")
+    slack_api_url: str = Field(default="https://slack.com/api/", description="The Web API's address.")
+    slack_signing_secret: SecretStr = Field(
+        default=SecretStr(""), description="For events over HTTP in place of Socket Mode."
+    )
+    slack_http_port: int = Field(
+        default=0, ge=0, le=65535, description="The local port for events over HTTP; 0: Socket Mode."
+    )
+
+    discord_token: SecretStr = Field(default=SecretStr(""), description="The Discord bot's token.")
+    discord_owner_id: str = Field(default="", description="Your own Discord user id: nobody else is obeyed.")
+    discord_api_url: str = Field(default="https://discord.com/api/v10", description="The REST API's address.")
+    discord_gateway_url: str = Field(
+        default="wss://gateway.discord.gg/", description="The gateway's address."
+    )
+    discord_message_content: bool = Field(
+        default=False,
+        description="Ask for the message content intent: needed to listen in servers, not for anything else.",
+    )
+
+    transcriber_url: str = Field(
+        default="", description="An OpenAI-compatible server that turns voice messages into text."
+    )
+    transcriber_name: str = Field(default="", description="The model's name on that server.")
+    transcriber_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
+
     console_host: str = Field(
         default="127.0.0.1", description="The address that the console's page listens on."
     )

@@ -1,24 +1,30 @@
 """Each bot with its platform, told apart by nothing but this face: what the contract suite drives."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bots.console.bot import ConsoleBot
 from core.bot import Bot
-from core.events import ChatRef, Event, Person
+from core.events import ChatRef, MessageNew, Person
 from tests.loopback import LoopbackBot
 
 
 class Platform(Protocol):
-    """A platform with one bot on it, and hands to move what is not the bot."""
+    """A platform with one bot on it, and hands to move what is not the bot.
+
+    Chats go by a name, `jonas` and `dana`: direct ones, each with the contact of that name.
+    """
 
     @property
     def bot(self) -> Bot: ...
 
     def chat(self, name: str) -> ChatRef: ...
 
-    def somebody_writes(self, chat: str, text: str) -> Event: ...
+    async def somebody_writes(self, chat: str, text: str) -> MessageNew:
+        """The contact of a chat writes there. The event that must come of it."""
+        ...
 
     def standing_in(self, chat: str) -> list[tuple[str, str]]:
         """Id and text of every message of ours that people see there."""
@@ -31,6 +37,20 @@ class Platform(Protocol):
     def drafts_on(self, card_key: str) -> list[str]: ...
 
 
+class ShowsEffects(Protocol):
+    """Where the native effect of an optional capability can be seen: asked only of bots that declare it."""
+
+    def reactions_on(self, chat: str, message_id: str) -> list[str]:
+        """The emoji that our side put on a message."""
+        ...
+
+    def is_typing_in(self, chat: str) -> bool: ...
+
+    def streamed(self, card_key: str) -> list[str]:
+        """What the owner saw of a card while it was being written, in order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loopback:
     """The platform in memory."""
@@ -40,7 +60,7 @@ class Loopback:
     def chat(self, name: str) -> ChatRef:
         return self.bot.chat(name)
 
-    def somebody_writes(self, chat: str, text: str) -> Event:
+    async def somebody_writes(self, chat: str, text: str) -> MessageNew:
         return self.bot.say(chat, "jonas", text)
 
     def standing_in(self, chat: str) -> list[tuple[str, str]]:
@@ -62,7 +82,7 @@ class Console:
     def chat(self, name: str) -> ChatRef:
         return self.bot.chat(name)
 
-    def somebody_writes(self, chat: str, text: str) -> Event:
+    async def somebody_writes(self, chat: str, text: str) -> MessageNew:
         return self.bot.say(chat, Person(id="jonas", name="Jonas"), text)
 
     def standing_in(self, chat: str) -> list[tuple[str, str]]:
@@ -75,24 +95,33 @@ class Console:
         return [draft.text for draft in self.bot.cards[card_key].drafts]
 
 
-def loopback() -> Platform:
-    return Loopback()
+@asynccontextmanager
+async def loopback() -> AsyncGenerator[Platform]:
+    yield Loopback()
 
 
-def forgetful_loopback() -> Platform:
+@asynccontextmanager
+async def forgetful_loopback() -> AsyncGenerator[Platform]:
     """One that posts a message again when it is sent again."""
-    return Loopback(bot=LoopbackBot(idempotent=False))
+    yield Loopback(bot=LoopbackBot(idempotent=False))
 
 
-def repeating_loopback() -> Platform:
+@asynccontextmanager
+async def repeating_loopback() -> AsyncGenerator[Platform]:
     """One that delivers everything twice, and echoes our own messages."""
     bot = LoopbackBot(echoes=True)
     bot.duplicates = 1
-    return Loopback(bot=bot)
+    yield Loopback(bot=bot)
 
 
-def console() -> Platform:
-    return Console()
+@asynccontextmanager
+async def console() -> AsyncGenerator[Platform]:
+    yield Console()
 
 
-PLATFORMS = (loopback, forgetful_loopback, repeating_loopback, console)
+PLATFORMS: tuple[Callable[[], AbstractAsyncContextManager[Platform]], ...] = (
+    loopback,
+    forgetful_loopback,
+    repeating_loopback,
+    console,
+)

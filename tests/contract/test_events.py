@@ -17,10 +17,10 @@ FROZEN = {
     "AccessChanged": "key chat at can_read can_send detail=",
     "DraftAction": "key chat at draft verb text= ticket=",
     "Gap": "key chat at since=",
-    "MessageEdited": "key chat at message_id text",
+    "MessageEdited": "key chat at message_id text original=",
     "MessageNew": (
         "key chat at message_id sender author text reply_to= mentions_owner= attachments= automatic= "
-        "backfilled= chat_kind= chat_title= members="
+        "backfilled= chat_kind= chat_title= members= external= pointed_at= send_until="
     ),
     "MessagesDeleted": "key chat at message_ids",
     "Reaction": "key chat at message_id sender author emoji added=",

@@ -1,0 +1,96 @@
+"""A card in plain words: what every platform shows, before it dresses it in buttons and bold type."""
+
+from dataclasses import dataclass
+
+from core.bot import Card, CardDraft, Evidence
+
+MOST_INCOMING = 5
+MOST_EVIDENCE = 3
+LINE = 200
+"""Characters of one quoted line."""
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+ORIGINS = {
+    "model": "drafted",
+    "past_reply": "you said this before",
+    "deferral": "to put it off",
+    "expert": "from the expert: check it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftText:
+    """One draft as it is shown. `text` is complete, for it is what would be sent."""
+
+    number: int
+    """Its place on the card, from 1."""
+    draft: int
+    code: str
+    """What the owner types where buttons are gone: `/send CODE`."""
+    text: str
+    hint: str
+    """Where it comes from, and what it touches."""
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardText:
+    title: str
+    incoming: tuple[str, ...]
+    """The latest lines that wait for an answer; what was left out of them is said first."""
+    drafts: tuple[DraftText, ...]
+    note: str
+
+
+def card_text(card: Card) -> CardText:
+    """The card's words, in the order in which they are shown."""
+    left_out = len(card.incoming) - MOST_INCOMING
+    shown = card.incoming[-MOST_INCOMING:]
+    lines = tuple(f"{line.sender}: {_clipped(line.text)}" for line in shown)
+    return CardText(
+        title=card.chat_title or "A chat without a name",
+        incoming=(f"({left_out} earlier lines)", *lines) if left_out > 0 else lines,
+        drafts=tuple(_draft(number, draft) for number, draft in enumerate(card.drafts, start=1)),
+        note=card.note,
+    )
+
+
+def _draft(number: int, draft: CardDraft) -> DraftText:
+    risks = f"touches {', '.join(draft.risks)}" if draft.risks else ""
+    origin = ORIGINS.get(draft.origin, draft.origin.replace("_", " "))
+    return DraftText(
+        number=number,
+        draft=draft.draft,
+        code=code_of(draft.draft),
+        text=draft.text,
+        hint=" · ".join(filter(None, (origin, draft.intent.value, f"{draft.confidence:.0%}", risks))),
+        evidence=tuple(_evidence(line) for line in draft.evidence[:MOST_EVIDENCE]),
+    )
+
+
+def _evidence(line: Evidence) -> str:
+    return f"{line.sent_at:%Y-%m-%d} {line.sender}: {_clipped(line.text)}"
+
+
+def _clipped(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= LINE else flat[: LINE - 1].rstrip() + "…"
+
+
+def code_of(draft: int) -> str:
+    """The draft's number in base 36: short enough to type."""
+    digits = ""
+    while draft:
+        draft, digit = divmod(draft, len(DIGITS))
+        digits = DIGITS[digit] + digits
+    return digits or "0"
+
+
+def draft_of(code: str) -> int | None:
+    """The number that a typed code stands for; None for what is no code."""
+    try:
+        number = int(code.strip(), len(DIGITS))
+    except ValueError:
+        return None
+    return number if number > 0 and code_of(number) == code.strip().lower() else None
