@@ -364,6 +364,7 @@ async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequenc
     await connection.execute("DELETE FROM outbox WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM sessions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM threads WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    await connection.execute("DELETE FROM early_reactions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
 
 
@@ -373,6 +374,12 @@ async def _erase_contact(connection: Connection, owner_id: OwnerId, contact_id: 
     await connection.execute(
         """
         DELETE FROM reactions r USING contact_accounts a
+        WHERE a.owner_id = %s AND a.contact_id = %s AND r.owner_id = a.owner_id AND r.sender_id = a.id""",
+        values,
+    )
+    await connection.execute(
+        """
+        DELETE FROM early_reactions r USING contact_accounts a
         WHERE a.owner_id = %s AND a.contact_id = %s AND r.owner_id = a.owner_id AND r.sender_id = a.id""",
         values,
     )

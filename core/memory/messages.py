@@ -86,7 +86,9 @@ async def store_message(
         ON CONFLICT (owner_id, chat_id, platform_message_id) DO UPDATE
         SET origin = CASE WHEN EXCLUDED.origin IN ('accepted', 'edited', 'auto') THEN EXCLUDED.origin
                           ELSE messages.origin END
-        RETURNING id, xmax = 0""",
+        RETURNING id, xmax = 0, EXISTS (
+            SELECT FROM early_reactions e WHERE e.owner_id = %(owner)s AND e.chat_id = %(chat)s
+            AND e.platform_message_id = %(platform_id)s)""",
         {
             "owner": owner_id,
             "chat": message.chat_id,
@@ -111,6 +113,10 @@ async def store_message(
     message_id, new = MessageId(int(row[0])), bool(row[1])
     if new:
         await _store_attachments(connection, owner_id, message_id, message.attachments)
+    if row[2]:
+        await _put_early_reactions(
+            connection, owner_id, message.chat_id, message.platform_message_id, message_id
+        )
     return message_id, new
 
 
@@ -235,24 +241,71 @@ async def store_reaction(
     added: bool,
     at: datetime,
 ) -> None:
-    """Put a reaction on a known message, or take it off; an unknown message is left alone."""
-    if added:
+    """Put a reaction on a message, or take it off; one for a message that has not come yet waits for it."""
+    values = {
+        "owner": owner_id,
+        "chat": chat_id,
+        "platform_id": platform_id,
+        "sender": sender_id,
+        "emoji": emoji,
+        "added": added,
+        "at": at,
+    }
+    if not await is_kept(connection, owner_id, chat_id, platform_id):
+        await connection.execute(
+            """
+            INSERT INTO early_reactions (owner_id, chat_id, platform_message_id, sender_id, emoji, added, reacted_at)
+            VALUES (%(owner)s, %(chat)s, %(platform_id)s, %(sender)s, %(emoji)s, %(added)s, %(at)s)""",
+            values,
+        )
+    elif added:
         await connection.execute(
             """
             INSERT INTO reactions (owner_id, message_id, sender_id, emoji, reacted_at)
-            SELECT owner_id, id, %s, %s, %s FROM messages
-            WHERE owner_id = %s AND chat_id = %s AND platform_message_id = %s
+            SELECT owner_id, id, %(sender)s, %(emoji)s, %(at)s FROM messages
+            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = %(platform_id)s
             ON CONFLICT DO NOTHING""",
-            [sender_id, emoji, at, owner_id, chat_id, platform_id],
+            values,
         )
-        return
+    else:
+        await connection.execute(
+            """
+            DELETE FROM reactions r USING messages m
+            WHERE m.owner_id = %(owner)s AND m.chat_id = %(chat)s AND m.platform_message_id = %(platform_id)s
+              AND r.owner_id = m.owner_id AND r.message_id = m.id
+              AND r.sender_id IS NOT DISTINCT FROM %(sender)s AND r.emoji = %(emoji)s""",
+            values,
+        )
+
+
+async def is_kept(connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_id: str) -> bool:
+    """Whether the chat has a row of that message, deleted or not."""
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM messages WHERE owner_id = %s AND chat_id = %s AND platform_message_id = %s)""",
+        [owner_id, chat_id, platform_id],
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def _put_early_reactions(
+    connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_id: str, message_id: MessageId
+) -> None:
+    """Reactions that came before their message, put on it in the order they were made."""
     await connection.execute(
         """
-        DELETE FROM reactions r USING messages m
-        WHERE m.owner_id = %s AND m.chat_id = %s AND m.platform_message_id = %s
-          AND r.owner_id = m.owner_id AND r.message_id = m.id
-          AND r.sender_id IS NOT DISTINCT FROM %s AND r.emoji = %s""",
-        [owner_id, chat_id, platform_id, sender_id, emoji],
+        WITH early AS (
+            DELETE FROM early_reactions WHERE owner_id = %(owner)s AND chat_id = %(chat)s
+            AND platform_message_id = %(platform_id)s RETURNING id, sender_id, emoji, added, reacted_at
+        ), latest AS (
+            SELECT DISTINCT ON (sender_id, emoji) sender_id, emoji, added, reacted_at FROM early
+            ORDER BY sender_id, emoji, reacted_at DESC, id DESC
+        )
+        INSERT INTO reactions (owner_id, message_id, sender_id, emoji, reacted_at)
+        SELECT %(owner)s, %(message)s, sender_id, emoji, reacted_at FROM latest WHERE added
+        ON CONFLICT DO NOTHING""",
+        {"owner": owner_id, "chat": chat_id, "platform_id": platform_id, "message": message_id},
     )
 
 

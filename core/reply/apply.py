@@ -21,10 +21,12 @@ from core.events import (
     SuggestAsked,
 )
 from core.ids import ChatId, MessageId, ThreadId
+from core.listening import is_listened
 from core.memory.messages import (
     NewMessage,
     delete_messages,
     edit_message,
+    is_kept,
     store_message,
     store_reaction,
 )
@@ -95,7 +97,13 @@ async def _message(
 ) -> None:
     if await _is_forgotten(connection, account, event):
         return
+    if not event.pointed_at and not await is_listened(
+        connection, account.owner_id, account.id, account.platform, event
+    ):
+        await _note_chat(connection, account, event)
+        return
     chat, sender_id = await _chat_and_sender(connection, account, event)
+    await _keep_terms(connection, account, chat.id, event)
     thread_id = await _thread(connection, account, chat, event.chat)
     echo = await _echo(connection, account, chat.id, event)
     origin = _origin(event, echo)
@@ -145,6 +153,31 @@ async def _message(
         await _owner_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
     elif origin is Origin.CONTACT:
         await _contact_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
+
+
+async def _note_chat(connection: Connection, account: Account, event: MessageNew) -> None:
+    """A chat that is not listened to is known by its name alone, so that its owner can open it."""
+    chat = await ensure_chat(
+        connection,
+        account.owner_id,
+        account.id,
+        event.chat.chat,
+        event.chat_kind,
+        event.chat_title,
+        at=event.at,
+    )
+    await _keep_terms(connection, account, chat.id, event)
+
+
+async def _keep_terms(connection: Connection, account: Account, chat_id: ChatId, event: MessageNew) -> None:
+    """What the message says of its chat: that others read along, and until when it may be answered."""
+    if event.external or event.send_until is not None:
+        await connection.execute(
+            """
+            UPDATE chats SET external = external OR %s, send_until = greatest(send_until, %s)
+            WHERE owner_id = %s AND id = %s""",
+            [event.external, event.send_until, account.owner_id, chat_id],
+        )
 
 
 async def _is_forgotten(connection: Connection, account: Account, event: MessageNew) -> bool:
@@ -273,7 +306,14 @@ async def _known_chat(connection: Connection, account: Account, ref: ChatRef) ->
 async def _edited(
     connection: Connection, account: Account, event: MessageEdited, now: datetime, timing: Timing
 ) -> None:
+    """New words; of a message that never came, where the platform tells it whole, the message itself."""
     chat_id = await _known_chat(connection, account, event.chat)
+    if event.original is not None and (
+        chat_id is None or not await is_kept(connection, account.owner_id, chat_id, event.message_id)
+    ):
+        await _message(connection, account, event.original, now, timing)
+        await _stamp_edit(connection, account, event)
+        return
     if chat_id is None:
         return
     message_id = await edit_message(
@@ -283,9 +323,21 @@ async def _edited(
         await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
 
 
+async def _stamp_edit(connection: Connection, account: Account, event: MessageEdited) -> None:
+    """An older edit that comes late must not undo this one."""
+    await connection.execute(
+        """
+        UPDATE messages m SET edited_at = greatest(m.edited_at, %s) FROM chats c
+        WHERE c.owner_id = %s AND c.account_id = %s AND c.platform_chat_id = %s
+          AND m.owner_id = c.owner_id AND m.chat_id = c.id AND m.platform_message_id = %s""",
+        [event.at, account.owner_id, account.id, event.chat.chat, event.message_id],
+    )
+
+
 async def _deleted(
     connection: Connection, account: Account, event: MessagesDeleted, now: datetime, timing: Timing
 ) -> None:
+    await _keep_out_unseen(connection, account, event)
     chat_id = await _known_chat(connection, account, event.chat)
     if chat_id is None:
         return
@@ -296,6 +348,28 @@ async def _deleted(
         await redraft_turn(connection, account.owner_id, turn_id, now + timing.settle)
     if gone.messages:
         await restart_work(connection, account.owner_id, chat_id)
+
+
+async def _keep_out_unseen(connection: Connection, account: Account, event: MessagesDeleted) -> None:
+    """What was deleted before it came is not kept when it comes; nor does an import bring it back."""
+    await connection.execute(
+        """
+        INSERT INTO tombstones (owner_id, platform, account, platform_chat_id, platform_message_id)
+        SELECT %(owner)s, %(platform)s, %(name)s, %(chat)s, gone.id FROM unnest(%(ids)s::text[]) AS gone (id)
+        WHERE NOT EXISTS (
+            SELECT FROM messages m JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+            WHERE c.owner_id = %(owner)s AND c.account_id = %(account)s AND c.platform_chat_id = %(chat)s
+              AND m.platform_message_id = gone.id)
+        ON CONFLICT DO NOTHING""",
+        {
+            "owner": account.owner_id,
+            "platform": account.platform,
+            "name": account.name,
+            "account": account.id,
+            "chat": event.chat.chat,
+            "ids": list(event.message_ids),
+        },
+    )
 
 
 async def _reaction(connection: Connection, account: Account, event: Reaction) -> None:
@@ -367,6 +441,6 @@ async def _gap(connection: Connection, account: Account, event: Gap) -> None:
         """
         INSERT INTO audit (owner_id, actor, action, subject)
         VALUES (%s, 'bot', 'gap.seen', jsonb_build_object('platform', %s::text, 'account', %s::text,
-                                                          'since', %s::timestamptz))""",
-        [account.owner_id, account.platform, account.name, event.since],
+                                                          'chat', %s::text, 'since', %s::timestamptz))""",
+        [account.owner_id, account.platform, account.name, event.chat.chat, event.since],
     )

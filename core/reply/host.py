@@ -6,7 +6,7 @@ One process hosts each account's bot; any number of processes answer turns.
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
 import psycopg
@@ -57,6 +57,10 @@ RECEIPT_SECONDS = 300.0
 Announce = Callable[[Lane], Awaitable[object]]
 
 
+def _nobody_is_told() -> None:
+    """The bot has started, and nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotHost:
     """One bot and the rows of its account."""
@@ -99,9 +103,20 @@ class BotHost:
             if time.monotonic() - asked_at > self.path.patience.send - self.path.patience.send_timeout:
                 await self._give_back(send)
                 continue
-            receipt = await self.post(send)
-            await self.settle(send, receipt)
+            await self._finish(self._post_and_settle(send))
             sent += 1
+
+    async def _post_and_settle(self, send: Send) -> None:
+        await self.settle(send, await self.post(send))
+
+    async def _finish(self, sending: Coroutine[None, None, None]) -> None:
+        """Once begun, a send is brought to its receipt, also when the host is told to stop meanwhile."""
+        task = asyncio.create_task(sending)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=self.path.patience.send_timeout)
+            raise
 
     async def claim(self) -> Send | None:
         """The next send, held by this host; None when none is due."""
@@ -273,10 +288,11 @@ class BotHost:
 
     # ─── running ─────────────────────────────────────────────────────────────────────────────
 
-    async def run(self, announce: Announce) -> None:
-        """Host the bot until cancelled."""
+    async def run(self, announce: Announce, on_started: Callable[[], None] = _nobody_is_told) -> None:
+        """Host the bot until cancelled, or until its platform fails: then the bot's own error is raised."""
         patience = self.path.patience
         await self.bot.start()
+        on_started()
         try:
             async with asyncio.TaskGroup() as tasks:
                 # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.

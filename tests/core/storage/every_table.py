@@ -79,6 +79,11 @@ INSERT INTO policies (owner_id, id, chat_id) VALUES (%(o)s, 1, 1);
 INSERT INTO tombstones (owner_id, id, platform, account, platform_chat_id)
     VALUES (%(o)s, 1, 'slack', 'mara', 'D9');
 INSERT INTO audit (owner_id, id, actor, action) VALUES (%(o)s, 1, 'owner', 'looked');
+INSERT INTO bot_state (owner_id, account_id, key, value) VALUES (%(o)s, 1, 'card:1', '7');
+INSERT INTO early_reactions (owner_id, id, chat_id, platform_message_id, emoji, added, reacted_at)
+    VALUES (%(o)s, 1, 1, 'm9', '👍', true, '2026-01-02');
+INSERT INTO contacts (owner_id, id, display_name) VALUES (%(o)s, 9, 'Ines M.');
+INSERT INTO contact_merges (owner_id, id, contact_id, other_id, why) VALUES (%(o)s, 1, 1, 9, 'the same name');
 """
 
 

@@ -1,0 +1,110 @@
+"""Hosting many bots: each fails, waits and comes back on its own, and says how it fares."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import structlog
+
+from core.cancelled import is_cancelled
+from core.errors import AccessRevoked, LocumError, PlatformError
+from core.reply.host import Announce, BotHost
+
+log = structlog.get_logger()
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
+"""Seconds before a bot that failed is tried again: doubled each time, up to the longest."""
+
+STEADY_SECONDS = 60.0
+"""A bot that ran so long had recovered: its next failure is a first one."""
+
+State = Literal["starting", "up", "trouble"]
+
+
+@dataclass(slots=True)
+class Fares:
+    """How one platform's bot fares, in a sentence for the owner."""
+
+    platform: str
+    state: State = "starting"
+    sentence: str = "connecting"
+    tries: int = 0
+    """Failures since it last ran for a while."""
+
+    def went_up(self) -> None:
+        self.state, self.sentence = "up", "connected"
+
+    def failed(self, sentence: str) -> None:
+        self.state, self.sentence = "trouble", sentence
+        self.tries += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a failed bot is left alone, in seconds."""
+
+    first: float = FIRST_WAIT
+    longest: float = LONGEST_WAIT
+    steady: float = STEADY_SECONDS
+
+    def wait(self, tries: int, error: BaseException) -> float:
+        """Longer each time, never shorter than the platform asked for, and not all at once."""
+        if isinstance(error, AccessRevoked):
+            return self.longest
+        doubled = min(self.first * 2 ** max(tries - 1, 0), self.longest)
+        asked = error.retry_after if isinstance(error, PlatformError) else None
+        return max(doubled * random.uniform(0.8, 1.2), asked or 0.0)  # noqa: S311 -- spreads retries, hides nothing
+
+
+@dataclass(slots=True, kw_only=True)
+class Hosting:
+    """The bots of one process, by platform."""
+
+    announce: Announce
+    patience: Patience = field(default_factory=Patience)
+    fares: dict[str, Fares] = field(default_factory=dict[str, Fares])
+
+    def troubles(self) -> tuple[str, ...]:
+        """A sentence for each platform that does not work just now."""
+        return tuple(
+            f"{each.platform}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
+        )
+
+    async def keep(self, platform: str, open_host: Callable[[], Awaitable[BotHost]]) -> None:
+        """Host that platform's bot until cancelled; whatever it fails of, no other bot notices."""
+        fares = self.fares.setdefault(platform, Fares(platform))
+        loop = asyncio.get_running_loop()
+        while not is_cancelled():
+            started = loop.time()
+            try:
+                # A task of its own: a group of tasks that fails leaves its parent marked as cancelled.
+                await asyncio.create_task(self._host(open_host, fares))
+            except Exception as error:  # noqa: BLE001 -- around one platform: the others must go on
+                if loop.time() - started > self.patience.steady:
+                    fares.tries = 0
+                cause = cause_of(error)
+                fares.failed(sentence_for(cause))
+                log.warning("bot.failed", platform=platform, error=type(cause).__name__, tries=fares.tries)
+                await asyncio.sleep(self.patience.wait(fares.tries, cause))
+
+    async def _host(self, open_host: Callable[[], Awaitable[BotHost]], fares: Fares) -> None:
+        host = await open_host()
+        await host.run(self.announce, fares.went_up)
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What a group of tasks failed of: the platform's own error, if it is among them."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    causes = [cause_of(each) for each in group.exceptions]
+    return next((each for each in causes if isinstance(each, PlatformError)), causes[0])
+
+
+def sentence_for(error: BaseException) -> str:
+    """For the owner: our own errors are sentences already; of foreign ones only the kind is told."""
+    if isinstance(error, LocumError):
+        return str(error)
+    return f"it failed ({type(error).__name__}) and is tried again"

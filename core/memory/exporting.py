@@ -1,0 +1,84 @@
+"""Everything kept about a person, a chat, or at all: one JSON document, for the owner alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic_core
+
+from core.errors import BadInput
+from core.ids import MessageId, OwnerId
+from core.memory.forgetting import Target, find_everything_of, find_whole_chat
+from core.storage.database import Connection
+
+
+async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "") -> bytes:
+    """Messages, facts, commitments and drafts that rest on them, as UTF-8 JSON, indented.
+
+    `what` is a contact or a chat by name, number or platform id; empty stands for everything. Raises
+    `BadInput` with a sentence when it fits none or several.
+    """
+    messages = None if not what.strip() else list((await _find(connection, owner_id, what)).messages)
+    document = {
+        "about": what.strip() or "everything",
+        "messages": await _rows(connection, _MESSAGES, owner_id, messages),
+        "facts": await _rows(connection, _FACTS, owner_id, messages),
+        "commitments": await _rows(connection, _COMMITMENTS, owner_id, messages),
+        "drafts": await _rows(connection, _DRAFTS, owner_id, messages),
+    }
+    return pydantic_core.to_json(document, indent=2)
+
+
+async def _find(connection: Connection, owner_id: OwnerId, what: str) -> Target:
+    try:
+        return await find_everything_of(connection, owner_id, what)
+    except BadInput as no_contact:
+        try:
+            return await find_whole_chat(connection, owner_id, what)
+        except BadInput:
+            raise no_contact from None
+
+
+async def _rows(
+    connection: Connection, query: bytes, owner_id: OwnerId, messages: Sequence[MessageId] | None
+) -> list[dict[str, Any]]:
+    cursor = await connection.execute(query, {"owner": owner_id, "messages": messages})
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+
+_MESSAGES = b"""
+    SELECT m.id, a.platform, c.platform_chat_id AS chat_id, c.title AS chat, c.kind AS chat_kind,
+           m.platform_message_id AS message_id, m.sender_name AS sender, m.origin, m.sent_at, m.edited_at,
+           m.text, m.caption, m.reply_to, s.kind AS source, s.may_draft, s.may_profile, s.may_train
+    FROM messages m
+    JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
+    JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+    JOIN sources s ON s.owner_id = m.owner_id AND s.id = m.source_id
+    WHERE m.owner_id = %(owner)s AND m.deleted_at IS NULL
+      AND (%(messages)s::bigint[] IS NULL OR m.id = ANY (%(messages)s))
+    ORDER BY c.id, m.sent_at, m.id"""
+
+_FACTS = b"""
+    SELECT f.id, f.subject, f.kind, f.statement, f.confidence, f.valid_from,
+           nullif(f.valid_to, 'infinity') AS valid_to, f.hidden, f.pinned,
+           array_agg(t.message_id ORDER BY t.message_id) AS message_ids
+    FROM facts f JOIN fact_sources t ON t.owner_id = f.owner_id AND t.fact_id = f.id
+    WHERE f.owner_id = %(owner)s AND (%(messages)s::bigint[] IS NULL OR t.message_id = ANY (%(messages)s))
+    GROUP BY f.owner_id, f.id ORDER BY f.id"""
+
+_COMMITMENTS = b"""
+    SELECT c.id, c.statement, c.by_owner, c.due_at, c.state,
+           array_agg(t.message_id ORDER BY t.message_id) AS message_ids
+    FROM commitments c
+    JOIN commitment_sources t ON t.owner_id = c.owner_id AND t.commitment_id = c.id
+    WHERE c.owner_id = %(owner)s AND (%(messages)s::bigint[] IS NULL OR t.message_id = ANY (%(messages)s))
+    GROUP BY c.owner_id, c.id ORDER BY c.id"""
+
+_DRAFTS = b"""
+    SELECT d.id, d.text, d.origin, d.state, d.created_at, l.outcome, l.final_text
+    FROM drafts d
+    JOIN turns t ON t.owner_id = d.owner_id AND t.id = d.turn_id
+    LEFT JOIN labels l ON l.owner_id = d.owner_id AND l.draft_id = d.id
+    WHERE d.owner_id = %(owner)s AND d.text <> ''
+      AND (%(messages)s::bigint[] IS NULL OR t.last_message_id = ANY (%(messages)s))
+    ORDER BY d.id"""
