@@ -29,7 +29,7 @@ from core.reply.path import ReplyPath
 from core.reply.situation import read_account
 from core.reply.timing import timing
 from core.reply.worker import announce_lane, run_workers
-from core.runtime import Locum, open_teachers
+from core.runtime import Locum, open_expert_of, open_teachers
 
 Part = Literal["worker", "console"]
 
@@ -46,11 +46,16 @@ async def run(locum: Locum, only: Part | None) -> None:
     _stop_on_signals()
     if only != "worker":
         check_port(locum.settings.console_host, locum.settings.console_port)
-    async with _models(locum, wanted=only != "console") as models, asyncio.TaskGroup() as tasks:
+    async with (
+        _models(locum, wanted=only != "console") as models,
+        open_expert_of(locum, wanted=only != "console") as expert,
+        asyncio.TaskGroup() as tasks,
+    ):
         path = ReplyPath(
             database=locum.database,
             embedder=models[0] if models else None,
             generator=models[1] if models else None,
+            expert=expert,
             clock=SystemClock(),
             timing=timing(locum.settings),
             worker=f"{socket.gethostname()}-{os.getpid()}",

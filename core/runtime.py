@@ -11,9 +11,10 @@ from redis.exceptions import RedisError
 
 from core.errors import StorageError
 from core.ids import OwnerId
-from core.models.choose import open_teacher
+from core.models.choose import follows_instructions, open_teacher, start_expert
 from core.models.faces import Generator
 from core.owners import ensure_owner, find_owner
+from core.reply.expert import Expert
 from core.settings import Settings
 from core.storage.database import Database
 from core.storage.embedded import Services, embedded
@@ -107,6 +108,25 @@ async def open_teachers(locum: Locum) -> dict[OwnerId, Generator]:
     owner_id = await find_owner(locum.database, locum.settings.owner)
     teacher = await open_teacher(locum.settings)
     return {owner_id: teacher} if owner_id is not None and teacher is not None else {}
+
+
+@asynccontextmanager
+async def open_expert_of(locum: Locum, *, wanted: bool = True) -> AsyncGenerator[Expert | None]:
+    """The expert, opening in the background, for this owner's turns alone; None where none is configured."""
+    settings = locum.settings
+    model = start_expert(settings) if wanted else None
+    if model is None:
+        yield None
+        return
+    try:
+        yield Expert(
+            model=model,
+            owner_id=locum.owner_id,
+            rounds=settings.expert_rounds,
+            follows_instructions=follows_instructions(settings),
+        )
+    finally:
+        await model.close()
 
 
 async def _reach(redis: Redis) -> None:

@@ -66,9 +66,18 @@ class Settings(BaseSettings):
     )
     teacher_name: str = Field(default="", description="The model's name on the teacher's server.")
     teacher_key: SecretStr = Field(default=SecretStr(""), description="The teacher's API key.")
-    expert_url: str = Field(default="", description="An OpenAI-compatible server for outside knowledge.")
+    expert_url: str = Field(
+        default="",
+        description="An OpenAI-compatible server for outside knowledge; questions about the world alone go there.",
+    )
     expert_name: str = Field(default="", description="The model's name on the expert's server.")
     expert_key: SecretStr = Field(default=SecretStr(""), description="The expert's API key.")
+    expert_rounds: int = Field(
+        default=2,
+        ge=1,
+        le=5,
+        description="Rounds of criticism, at most, that make an expert's answer the owner's.",
+    )
     generate_threads: int = Field(
         default=0, ge=0, description="CPU threads that generation may use; 0 chooses."
     )

@@ -55,6 +55,8 @@ class DraftOrigin(StrEnum):
     MODEL = "model"
     PAST_REPLY = "past_reply"
     DEFERRAL = "deferral"
+    EXPERT = "expert"
+    """What a model outside knows of the world: neither the owner's words nor memory's."""
 
 
 class Risk(StrEnum):

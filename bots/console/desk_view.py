@@ -24,6 +24,7 @@ ORIGINS = {
     "model": "written by the model",
     "past_reply": "you said this before",
     "deferral": "an honest delay",
+    "expert": "an expert's answer",
 }
 RISKS = {
     Risk.PROMISE: "makes a promise",

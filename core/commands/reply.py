@@ -26,7 +26,7 @@ from core.reply.journal import Journal
 from core.reply.path import ReplyPath
 from core.reply.situation import Account, Situation, read_account, situation_of, waiting_lines
 from core.reply.timing import timing
-from core.runtime import Locum, open_locum
+from core.runtime import Locum, open_expert_of, open_locum
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
 from core.terminal import said
@@ -100,21 +100,23 @@ async def _draft(locum: Locum, situation: Situation, clock: Clock) -> dict[str, 
     if judgement.decision is Decision.SILENT:
         slate = Slate(decision=Decision.SILENT, why=judgement.why, shown=(), left_out=())
         return await _result(locum, situation, judgement, slate, journal)
-    embedder = await open_embedder(locum.settings)
-    generator = await open_generator(locum.settings)
-    path = ReplyPath(
-        database=locum.database,
-        embedder=embedder,
-        generator=generator,
-        clock=clock,
-        timing=timing(locum.settings),
-        worker="reply",
-    )
-    try:
-        slate = await path.draft(situation, judgement, journal)
-    finally:
-        await embedder.close()
-        await generator.close()
+    async with open_expert_of(locum) as expert:
+        embedder = await open_embedder(locum.settings)
+        generator = await open_generator(locum.settings)
+        path = ReplyPath(
+            database=locum.database,
+            embedder=embedder,
+            generator=generator,
+            clock=clock,
+            timing=timing(locum.settings),
+            worker="reply",
+            expert=expert,
+        )
+        try:
+            slate = await path.draft(situation, judgement, journal)
+        finally:
+            await embedder.close()
+            await generator.close()
     return await _result(locum, situation, judgement, slate, journal)
 
 
@@ -218,6 +220,7 @@ async def _shown(connection: Connection, owner_id: OwnerId, candidate: Candidate
         "confidence": candidate.confidence,
         "risks": sorted(candidate.risks),
         "adapter": candidate.adapter.name if candidate.adapter else None,
+        "note": candidate.note,
         "evidence": [
             {"message_id": row[0], "sender": row[1], "sent_at": row[2].isoformat(), "text": row[3]}
             for row in await cursor.fetchall()
@@ -234,6 +237,8 @@ def print_slate(result: dict[str, Any]) -> None:
         risks = f" · {', '.join(draft['risks'])}" if draft["risks"] else ""
         out.print(said(f"\n{number}.", "bold"), said(draft["text"]))
         out.print(said(f"   {draft['intent']} · {draft['origin']} · {draft['confidence']:.2f}{risks}", "dim"))
+        if draft["note"]:
+            out.print(said(f"   · {draft['note']}", "dim"))
         for evidence in draft["evidence"][:4]:
             out.print(
                 said(f"   · {evidence['sent_at'][:10]} {evidence['sender']}: {evidence['text']}", "dim")
@@ -252,13 +257,18 @@ def why(
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
         return
-    table = Table(title=said(f"Draft {draft}: {result['text']}"))
+    table = Table(title=said(f"Draft {draft}: {result['text']}"), caption=said(whence(result)))
     for column in ("stage", "decided", "why", "ms"):
         table.add_column(column)
     for stage in result["stages"]:
         reasons = "; ".join(f"{key}: {value}" for key, value in stage["why"].items() if value not in ("", []))
         table.add_row(stage["stage"], stage["decided"], said(reasons), f"{stage['took_ms']:.0f}")
     out.print(table)
+
+
+def whence(result: dict[str, Any]) -> str:
+    """Where a draft's words come from, and what was noted of it."""
+    return " · ".join(part for part in (f"from: {result['origin']}", result["reason"]) if part)
 
 
 async def _why(settings: Settings, draft_id: DraftId) -> dict[str, Any]:

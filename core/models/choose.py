@@ -16,8 +16,11 @@ from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.local_torch import TorchGenerator
 from core.models.remote import RemoteGenerator
 from core.models.threads import Threads, choose_threads, usable_cores
-from core.models.weights import Weights, find_weights
+from core.models.weights import DEFAULT_BASE, Weights, find_weights
 from core.settings import Settings
+
+EXPERT_SECONDS = 12.0
+"""Of one call: a turn waits for it."""
 
 BACKENDS = ("auto", "llama", "transformers", "remote")
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
@@ -57,6 +60,26 @@ def start_generator(settings: Settings) -> BackgroundGenerator:
     return BackgroundGenerator(name, lambda: open_generator(settings))
 
 
+def start_expert(settings: Settings) -> BackgroundGenerator | None:
+    """The expert, opening in the background; None where no server is named."""
+    if not settings.expert_url:
+        return None
+
+    async def opening() -> Generator:
+        expert = await open_expert(settings)
+        assert expert is not None, "its server is named"  # noqa: S101 -- for the type checker
+        return expert
+
+    return BackgroundGenerator(settings.expert_name or "The expert's model", opening)
+
+
+def follows_instructions(settings: Settings) -> bool:
+    """True where replies come from a model that the owner chose: the built-in base is too small for it."""
+    if settings.backend == "remote" or (settings.backend == "auto" and settings.model_url):
+        return True
+    return settings.base_model.removeprefix("HuggingFaceTB/") != DEFAULT_BASE
+
+
 async def open_teacher(settings: Settings) -> Generator | None:
     """The model for synthesis and judging; None where no server is named."""
     return await _open_named(
@@ -66,7 +89,13 @@ async def open_teacher(settings: Settings) -> Generator | None:
 
 async def open_expert(settings: Settings) -> Generator | None:
     """The model for outside knowledge; None where no server is named."""
-    return await _open_named(settings.expert_url, settings.expert_name, settings.expert_key, "LOCUM_EXPERT")
+    return await _open_named(
+        settings.expert_url,
+        settings.expert_name,
+        settings.expert_key,
+        "LOCUM_EXPERT",
+        seconds=EXPERT_SECONDS,
+    )
 
 
 async def open_llama(weights: Weights, threads: Threads) -> LlamaGenerator:
@@ -125,7 +154,11 @@ async def _open_remote(settings: Settings) -> RemoteGenerator:
     )
 
 
-async def _open_named(url: str, name: str, key: SecretStr, setting: str) -> Generator | None:
+async def _open_named(
+    url: str, name: str, key: SecretStr, setting: str, *, seconds: float = 120.0
+) -> Generator | None:
     if not url:
         return None
-    return await RemoteGenerator.open(url, model=name, key=key.get_secret_value(), setting=setting)
+    return await RemoteGenerator.open(
+        url, model=name, key=key.get_secret_value(), setting=setting, seconds=seconds
+    )

@@ -58,7 +58,7 @@ def _draft_row(
         candidate.model,
         candidate.adapter.id if candidate.adapter else None,
         state,
-        candidate.dropped,
+        candidate.dropped or candidate.note,
     ]
 
 

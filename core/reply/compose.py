@@ -1,4 +1,4 @@
-"""Composing: candidates for the slate, from the model, from the owner's past, and one honest deferral.
+"""Composing: candidates from the owner's past, the model, an expert who is asked, and one honest deferral.
 
 Nothing is judged here; `criticise` and `gate` do that. Confidence is a rule of thumb until it is
 calibrated on labels: it orders a slate and says how much a past answer resembles the question.
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from core.ids import AdapterId, MessageId
 from core.memory.profiles import Style
 from core.models.faces import Generator, Sample, Sampling
+from core.reply.expert import Advice, Expert, Voice, ask_expert
 from core.reply.past import weigh
 from core.reply.prompt import Line, PromptContext, clip, prompt_turns
 from core.reply.putting_off import put_off
 from core.reply.recall import Recalled
 from core.reply.situation import Situation
 from core.reply.wording import checkable_details, intent_of, is_alike, is_question, risks_of
+from core.storage.database import side_by_side
 from core.vocabulary import DraftOrigin, Intent, Risk
 
 MODEL_SAMPLES = 3
@@ -29,6 +31,9 @@ MODEL_CONFIDENCE = {"base": 0.45, "adapter": 0.55}
 LEAST_SURE = -1.5
 """Nats a token that a model must give its own words on average. Measured on chat prompts: a model of 135
 million parameters gives -2.2 to -2.9 to its ramblings; it is not sure of them, and neither are we."""
+EXPERT_CONFIDENCE = 0.45
+"""Below the owner's past replies, but for the weakest that a slate shows: nothing of the owner's supports it."""
+
 DEFERRAL_CONFIDENCE = 0.25
 """Below every draft that is shown beside it: it says nothing yet."""
 
@@ -54,6 +59,8 @@ class Candidate:
     evidence: tuple[MessageId, ...] = ()
     model: str = ""
     adapter: ActiveAdapter | None = None
+    note: str = ""
+    """What the owner must know of it; it stands on the card."""
     dropped: str = ""
 
 
@@ -111,12 +118,24 @@ def describe_style(style: Style) -> str:
 
 
 async def compose(
-    situation: Situation, recalled: Recalled, generator: Generator | None, adapter: ActiveAdapter | None
+    situation: Situation,
+    recalled: Recalled,
+    generator: Generator | None,
+    adapter: ActiveAdapter | None,
+    expert: Expert | None = None,
 ) -> tuple[Candidate, ...]:
-    """Every candidate, best first within its origin. Without a generator: the owner's own words alone."""
+    """Every candidate, best first within its origin. Without a generator: the owner's own words alone.
+
+    The expert is waited for beside the model, and only where one is configured.
+    """
     past = past_candidates(situation, recalled)
-    drafted = await model_candidates(situation, recalled, generator, adapter) if generator else ()
-    return (*past, *drafted, deferral(situation, recalled))
+    drafting = model_candidates(situation, recalled, generator, adapter)
+    if expert is None:
+        return (*past, *await drafting, deferral(situation, recalled))
+    drafted, advised = await side_by_side(
+        drafting, expert_candidates(situation, recalled, generator, adapter, expert)
+    )
+    return (*past, *advised, *drafted, deferral(situation, recalled))
 
 
 def past_candidates(situation: Situation, recalled: Recalled) -> tuple[Candidate, ...]:
@@ -141,9 +160,11 @@ def _dated(reply: str, asked: str) -> frozenset[Risk]:
 
 
 async def model_candidates(
-    situation: Situation, recalled: Recalled, generator: Generator, adapter: ActiveAdapter | None
+    situation: Situation, recalled: Recalled, generator: Generator | None, adapter: ActiveAdapter | None
 ) -> tuple[Candidate, ...]:
-    """What the model would say, several times over."""
+    """What the model would say, several times over; nothing where there is none."""
+    if generator is None:
+        return ()
     context = prompt_context(situation, recalled)
     samples = await generator.chat(
         prompt_turns(context),
@@ -175,6 +196,33 @@ def _unsure(sample: Sample) -> str:
     if sample.mean_logprob is not None and sample.mean_logprob < LEAST_SURE:
         return "the model is not sure of its words"
     return ""
+
+
+async def expert_candidates(
+    situation: Situation,
+    recalled: Recalled,
+    generator: Generator | None,
+    adapter: ActiveAdapter | None,
+    expert: Expert,
+) -> tuple[Candidate, ...]:
+    """What the expert knows, where the turn asks what neither the owner nor memory knows: one at most."""
+    style = describe_style(recalled.profile.style) if recalled.profile is not None else ""
+    voice = Voice(generator=generator, adapter=adapter.name if adapter else None, style=style)
+    advice = await ask_expert(expert, situation, recalled, voice)
+    return (_advised(advice, adapter),) if advice is not None else ()
+
+
+def _advised(advice: Advice, adapter: ActiveAdapter | None) -> Candidate:
+    return Candidate(
+        text=advice.text,
+        intent=intent_of(advice.text),
+        origin=DraftOrigin.EXPERT,
+        confidence=EXPERT_CONFIDENCE,
+        risks=risks_of(advice.text),
+        model=advice.model,
+        adapter=adapter if advice.rounds else None,
+        note=f"an expert says so ({advice.model}); nothing in memory does",
+    )
 
 
 def deferral(situation: Situation, recalled: Recalled) -> Candidate:

@@ -9,15 +9,12 @@ from core.reply.compose import Candidate, is_copy
 from core.reply.prompt import PromptContext
 from core.reply.recall import Recalled
 from core.reply.situation import Situation
-from core.reply.wording import checkable_details, sounds_like_an_assistant, words
+from core.reply.wording import checkable_details, smuggles_instructions, sounds_like_an_assistant, words
 from core.vocabulary import DraftOrigin
 
 MOST_WORDS = 60
 LEAST_VARIETY = 0.5
 """Share of different words in a draft of eight words or more; below it, it is going in circles."""
-
-LONGER_THAN_USUAL = 4.0
-"""A model's draft may be this many times as long as the owner's usual message to this contact."""
 
 ON_TOPIC = 0.1
 """Share of a model draft's longer words that the conversation or the memories know."""
@@ -47,19 +44,29 @@ def _fault(situation: Situation, recalled: Recalled, context: PromptContext, can
         return "it is too long for a chat"
     if is_copy(candidate.text, [message.words for message in situation.incoming]):
         return "it repeats what was asked"
-    if candidate.origin is not DraftOrigin.MODEL:
-        return ""
-    return _model_fault(recalled, context, candidate.text, spoken)
+    if candidate.origin is DraftOrigin.MODEL:
+        return _babble(candidate.text, spoken) or _model_fault(recalled, context, candidate.text, spoken)
+    if candidate.origin is DraftOrigin.EXPERT:
+        return _babble(candidate.text, spoken) or _expert_fault(candidate.text)
+    return ""
+
+
+def _babble(text: str, spoken: list[str]) -> str:
+    if sounds_like_an_assistant(text):
+        return "it sounds like an assistant"
+    if len(spoken) >= 8 and len(set(spoken)) / len(spoken) < LEAST_VARIETY:  # noqa: PLR2004 -- a long line
+        return "it goes in circles"
+    return ""
+
+
+def _expert_fault(text: str) -> str:
+    """Its details are supported by the expert alone, which the draft says; the rest is checked as ever."""
+    return "it talks to the machine" if smuggles_instructions(text) else ""
 
 
 def _model_fault(recalled: Recalled, context: PromptContext, text: str, spoken: list[str]) -> str:
-    if sounds_like_an_assistant(text):
-        return "it sounds like an assistant"
-    usual = recalled.profile.style.mean_words if recalled.profile is not None else 0.0
-    if usual and len(spoken) > max(LONGER_THAN_USUAL * usual, 12):
+    if recalled.most_words is not None and len(spoken) > recalled.most_words:
         return "it is longer than the owner writes here"
-    if len(spoken) >= 8 and len(set(spoken)) / len(spoken) < LEAST_VARIETY:  # noqa: PLR2004 -- a long line
-        return "it goes in circles"
     if is_copy(text, [*context.memories, *(line.text for line in context.lines)]):
         return "it copies what is already there"
     known = {word for line in context.lines for word in words(line.text)}

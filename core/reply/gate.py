@@ -13,6 +13,9 @@ WEAK = 0.44
 SURE = 0.75
 """Confidence that a draft needs to be sent unasked."""
 
+NEVER_UNASKED = frozenset({DraftOrigin.DEFERRAL, DraftOrigin.EXPERT})
+"""Words that say nothing yet, and words that nothing the owner knows supports."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slate:
@@ -37,10 +40,13 @@ def gate(judgement: Judgement, candidates: tuple[Candidate, ...], *, trust_model
 
 
 def _rank(candidate: Candidate, *, trust_model: bool) -> tuple[int, float]:
-    first = DraftOrigin.MODEL if trust_model else DraftOrigin.PAST_REPLY
+    """The expert goes before the model, which does not know what the expert was asked."""
+    trusted = DraftOrigin.EXPERT, DraftOrigin.MODEL
+    order = trusted if trust_model else (DraftOrigin.PAST_REPLY, DraftOrigin.EXPERT)
     if candidate.intent is Intent.DEFER and candidate.origin is DraftOrigin.DEFERRAL:
-        return 2, -candidate.confidence
-    return (0 if candidate.origin is first else 1), -candidate.confidence
+        return len(order) + 1, -candidate.confidence
+    place = order.index(candidate.origin) if candidate.origin in order else len(order)
+    return place, -candidate.confidence
 
 
 def _refusal(candidate: Candidate, shown: list[Candidate]) -> str:
@@ -62,7 +68,9 @@ def _lowered(judgement: Judgement, shown: list[Candidate]) -> tuple[Decision, st
     best = shown[0]
     if best.risks:
         return Decision.SUGGEST, f"the draft touches {', '.join(sorted(best.risks))}"
-    if best.confidence < SURE or best.origin is DraftOrigin.DEFERRAL:
+    if best.origin is DraftOrigin.EXPERT:
+        return Decision.SUGGEST, "an expert's answer is never sent unasked"
+    if best.confidence < SURE or best.origin in NEVER_UNASKED:
         return Decision.SUGGEST, "the draft is not sure enough"
     return Decision.AUTO, judgement.why
 
@@ -71,4 +79,4 @@ def auto_draft(slate: Slate) -> Candidate | None:
     """The one draft that may leave unasked; None unless the slate says so."""
     if slate.decision is not Decision.AUTO or not slate.shown or slate.shown[0].risks & set(Risk):
         return None
-    return slate.shown[0]
+    return None if slate.shown[0].origin in NEVER_UNASKED else slate.shown[0]

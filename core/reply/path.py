@@ -4,7 +4,7 @@
     settle    events become messages and turns; a burst is waited out; what changes a turn restarts it
     decide    policy, then whether the owner would answer at all, then what is at risk
     recall    what may be used in this chat: its own lines, what was said before, how the owner answered
-    compose   candidates: the owner's past replies, the model's drafts, an honest deferral
+    compose   candidates: the owner's past replies, the model's drafts, an expert's answer, a deferral
     criticise candidates that the owner would not have written are dropped, each with its reason
     gate      at most three drafts of different intents; the decision is lowered where it must be
     deliver   a card for the owner, or under `auto` one send through the outbox
@@ -39,6 +39,7 @@ from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidate
 from core.reply.compose import deferral as honest_deferral
 from core.reply.criticise import criticise
 from core.reply.decide import Judgement, decide
+from core.reply.expert import Expert
 from core.reply.gate import Slate, auto_draft, gate
 from core.reply.inbox import (
     Lane,
@@ -58,7 +59,7 @@ from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
 from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn
 from core.storage.database import Database
-from core.vocabulary import Decision, Origin, TurnState
+from core.vocabulary import Decision, DraftOrigin, Origin, TurnState
 
 log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ class ReplyPath:
     clock: Clock
     timing: Timing
     worker: str
+    expert: Expert | None = None
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = no_step
 
@@ -195,7 +197,8 @@ class ReplyPath:
 
         self.on_step("compose")
         candidates, trouble = await self._compose(situation, recalled, adapter)
-        journal.note("compose", f"{len(candidates)} candidates", trouble=trouble)
+        asked = [candidate.model for candidate in candidates if candidate.origin is DraftOrigin.EXPERT]
+        journal.note("compose", f"{len(candidates)} candidates", trouble=trouble, expert=asked)
 
         self.on_step("criticise")
         judged = criticise(situation, recalled, prompt_context(situation, recalled), candidates)
@@ -240,7 +243,7 @@ class ReplyPath:
     ) -> tuple[tuple[Candidate, ...], str]:
         """Candidates; a model that fails costs its drafts, not the slate."""
         try:
-            return await compose(situation, recalled, self.generator, adapter), ""
+            return await compose(situation, recalled, self.generator, adapter, self.expert), ""
         except (ModelError, BadInput) as error:  # a script that costs many tokens outgrows a small context
             log.warning("model.failed", error=type(error).__name__)
             return (*past_candidates(situation, recalled), honest_deferral(situation, recalled)), type(

@@ -41,6 +41,9 @@ DEFERRAL_WORDS = (
     " kollar och återkommer, får se, hör av mig, ich melde mich, je te dis"
 )
 
+LONGER_THAN_USUAL, SHORTEST_LIMIT = 4.0, 12
+"""A draft may be this many times as long as the owner's usual message to this contact, and so many words anyway."""
+
 MOST_SCORE = 1.5
 """What `recall_memory` gives the very same question: 1 for the vector and 0.5 for the words."""
 
@@ -69,6 +72,12 @@ class Recalled:
     """Lines in which the owner put something off."""
     profile: Profile | None
     biography: Profile | None
+
+    @property
+    def most_words(self) -> float | None:
+        """Words of the longest message that the owner would write here; None where that is not known."""
+        usual = self.profile.style.mean_words if self.profile is not None else 0.0
+        return max(LONGER_THAN_USUAL * usual, SHORTEST_LIMIT) if usual else None
 
 
 async def recall(

@@ -139,16 +139,17 @@ async def _refuse_unless_granted(
 
 
 async def _pending(connection: psycopg.AsyncConnection) -> list[Migration]:
+    """Every known migration that this database lacks: one that was merged late has a lower number, too."""
     known = migrations()
-    cursor = await connection.execute("SELECT coalesce(max(version), 0) FROM schema_migrations")
-    row = await cursor.fetchone()
-    applied = int(row[0]) if row else 0
-    if applied > known[-1].version:
+    cursor = await connection.execute("SELECT version FROM schema_migrations")
+    applied = {int(row[0]) for row in await cursor.fetchall()}
+    newest = max(applied, default=0)
+    if newest > known[-1].version:
         raise SchemaTooNew(
-            f"The database is at schema {applied}, this Locum knows {known[-1].version}: upgrade Locum, "
+            f"The database is at schema {newest}, this Locum knows {known[-1].version}: upgrade Locum, "
             "or restore a backup made by this version."
         )
-    return [migration for migration in known if migration.version > applied]
+    return [migration for migration in known if migration.version not in applied]
 
 
 async def _apply(connection: psycopg.AsyncConnection, migration: Migration) -> bool:

@@ -10,6 +10,7 @@ from core.memory.index import index_messages
 from core.memory.people import ensure_account, ensure_source
 from core.models.faces import Generator
 from core.reply.apply import Timing
+from core.reply.expert import Expert
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
@@ -55,6 +56,7 @@ class World:
         owner: OwnerId,
         *,
         generator: Generator | None = None,
+        expert: Generator | None = None,
         platform: str = "loopback",
         idempotent: bool = True,
         echoes: bool = False,
@@ -71,6 +73,7 @@ class World:
             database=database,
             embedder=HashEmbedder(),
             generator=generator,
+            expert=Expert(model=expert, owner_id=owner) if expert is not None else None,
             clock=clock,
             timing=TIMING,
             worker="worker",

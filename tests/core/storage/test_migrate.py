@@ -41,6 +41,17 @@ async def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
     assert await migrate(empty) == []
 
 
+async def test_a_migration_that_was_merged_late_is_applied_though_a_later_one_was_there(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = migrations()
+    late = type(good[0])(version=9, name="late", statements="CREATE TABLE late (id int)")
+    await migrate(empty)
+    monkeypatch.setattr("core.storage.migrate.migrations", lambda: (*good[:-1], late, good[-1]))
+    assert await migrate(empty) == ["late"]
+    assert await migrate(empty) == []
+
+
 async def test_of_processes_that_migrate_at_once_one_does_it(empty: str) -> None:
     started = [
         await asyncio.create_subprocess_exec(
