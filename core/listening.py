@@ -40,6 +40,24 @@ async def is_listened(
     return listens_from_the_start(platform, event.chat_kind, external=external)
 
 
+async def is_open_chat(connection: Connection, owner_id: OwnerId, chat_id: ChatId) -> bool:
+    """Whether a known chat is listened to."""
+    cursor = await connection.execute(
+        """
+        SELECT a.platform, c.kind, c.external, p.listen FROM chats c
+        JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+        LEFT JOIN policies p ON p.owner_id = c.owner_id AND p.chat_id = c.id
+        WHERE c.owner_id = %s AND c.id = %s""",
+        [owner_id, chat_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return False
+    if row[3] is not None:
+        return bool(row[3])
+    return listens_from_the_start(str(row[0]), ChatKind(row[1]), external=bool(row[2]))
+
+
 async def set_listening(connection: Connection, owner_id: OwnerId, chat_id: ChatId, *, on: bool) -> None:
     """The owner's word for one chat; what is kept already stays until it is forgotten."""
     await connection.execute(

@@ -1,6 +1,6 @@
 """Profiles of contacts and the owner's biography: renderings of facts, for one reader."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from psycopg.rows import class_row
@@ -11,6 +11,9 @@ from core.ids import ContactId, FactId, MessageId, OwnerId
 from core.storage.database import Connection
 
 MOST_LINES = 24
+
+LEAST_REGISTER = 10
+"""Messages of the owner's that make a register of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,13 @@ class StoredStyles:
 
     owner: Style = Style()
     contact: Style | None = None
+    registers: dict[str, Style] = field(default_factory=dict[str, Style])
+    """How the owner writes to the contact on each platform, where there are several."""
+
+    def on(self, platform: str | None) -> Style:
+        """The owner's style there; of too few messages there, the style everywhere says more."""
+        register = self.registers.get(platform or "", Style())
+        return register if register.messages >= LEAST_REGISTER else self.owner
 
 
 STYLES: TypeAdapter[StoredStyles] = TypeAdapter(StoredStyles)
@@ -124,9 +134,11 @@ async def read_profile(
     contact_id: ContactId | None,
     as_of: datetime | None = None,
     drafting: bool = False,
+    platform: str | None = None,
 ) -> Profile | None:
     """The contact's profile (`contact_id` None: the owner's biography), as this reader may know it.
 
+    With `platform`, the style is the register in which the owner writes to the contact there.
     `drafting` leaves out lines that rest on a source that may not be drafted from. None when there is
     nothing to tell, or nobody of that id.
     """
@@ -148,7 +160,7 @@ async def read_profile(
         contact_id=contact_id,
         name=name,
         lines=tuple(_line(fact) for fact in facts),
-        style=styles.owner if styles else Style(),
+        style=styles.on(platform) if styles else Style(),
         their_style=styles.contact if styles else None,
     )
 

@@ -1,5 +1,6 @@
 """Writing profiles: versions of what is known of a contact, and of the owner, when that changes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from core.audience import Reader
 from core.ids import ContactId, FactId, OwnerId
-from core.memory.profiles import STYLES, StoredStyles, known_facts
+from core.memory.profiles import STYLES, StoredStyles, Style, known_facts
 from core.memory.sessions import SHORTEST_GAP
 from core.memory.style import Written, measure_style
 from core.storage.database import Connection, Database
@@ -99,22 +100,42 @@ async def _write(
 
 async def _styles(connection: Connection, owner_id: OwnerId, contact_id: ContactId | None) -> StoredStyles:
     """From direct chats with the contact; for the owner, from all that the owner typed."""
-    messages = await _written(connection, owner_id, contact_id)
+    by_platform = await _written(connection, owner_id, contact_id)
+    messages = [message for _, message in by_platform]
     gap = await _gap(connection, owner_id, contact_id)
     owner = measure_style(messages, session_gap=gap)
     if contact_id is None:
         return StoredStyles(owner=owner)
     theirs = [replace(message, mine=not message.mine) for message in messages]
     measured = measure_style(theirs, session_gap=gap)
-    return StoredStyles(owner=owner, contact=measured if measured.messages else None)
+    return StoredStyles(
+        owner=owner,
+        contact=measured if measured.messages else None,
+        registers=_registers(by_platform, gap),
+    )
 
 
-async def _written(connection: Connection, owner_id: OwnerId, contact_id: ContactId | None) -> list[Written]:
+def _registers(by_platform: Sequence[tuple[str, Written]], gap: timedelta) -> dict[str, Style]:
+    """A style a platform; none where there is but one platform."""
+    platforms = sorted({platform for platform, _ in by_platform})
+    if len(platforms) == 1:
+        return {}
+    return {
+        platform: measure_style([line for where, line in by_platform if where == platform], session_gap=gap)
+        for platform in platforms
+    }
+
+
+async def _written(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId | None
+) -> list[tuple[str, Written]]:
+    """What was written, each line with its platform, oldest first."""
     cursor = await connection.execute(
         """
-        SELECT m.sender_id IS NULL AS mine, m.sender_id AS author, m.text, m.sent_at
+        SELECT a.platform, m.sender_id IS NULL AS mine, m.sender_id AS author, m.text, m.sent_at
         FROM messages m
         JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id AND c.kind = 'direct'
+        JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
         JOIN sources s ON s.owner_id = m.owner_id AND s.id = m.source_id
         WHERE m.owner_id = %(owner)s AND m.deleted_at IS NULL AND NOT m.automatic AND NOT m.forwarded
           AND (m.origin = 'typed' OR (m.origin = 'contact' AND s.may_profile))
@@ -125,7 +146,10 @@ async def _written(connection: Connection, owner_id: OwnerId, contact_id: Contac
         {"owner": owner_id, "contact": contact_id, "most": MOST_MESSAGES},
     )
     rows = await cursor.fetchall()
-    return [Written(mine=row[0], author=row[1], text=row[2], sent_at=row[3]) for row in reversed(rows)]
+    return [
+        (str(row[0]), Written(mine=row[1], author=row[2], text=row[3], sent_at=row[4]))
+        for row in reversed(rows)
+    ]
 
 
 async def _gap(connection: Connection, owner_id: OwnerId, contact_id: ContactId | None) -> timedelta:

@@ -21,7 +21,7 @@ from core.events import (
     SuggestAsked,
 )
 from core.ids import ChatId, MessageId, ThreadId
-from core.listening import is_listened
+from core.listening import is_listened, is_open_chat
 from core.memory.messages import (
     NewMessage,
     delete_messages,
@@ -374,7 +374,10 @@ async def _keep_out_unseen(connection: Connection, account: Account, event: Mess
 
 async def _reaction(connection: Connection, account: Account, event: Reaction) -> None:
     chat_id = await _known_chat(connection, account, event.chat)
-    if chat_id is None:
+    if chat_id is None or not (
+        await is_kept(connection, account.owner_id, chat_id, event.message_id)
+        or await is_open_chat(connection, account.owner_id, chat_id)
+    ):
         return
     sender_id = None
     if event.author in (Author.CONTACT, Author.BOT):

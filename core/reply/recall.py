@@ -176,6 +176,7 @@ async def _around(
                 contact_id=situation.contact_id,
                 as_of=situation.now,
                 drafting=True,
+                platform=situation.account.platform,
             )
             if situation.contact_id is not None
             else None

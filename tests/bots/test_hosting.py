@@ -74,6 +74,7 @@ async def test_a_bot_that_cannot_start_leaves_the_others_working_and_comes_back(
             tasks.create_task(hosting.keep(bot.platform, lambda bot=bot: host_of(database, owner, bot)))
             for bot in (moody, steady)
         ]
+        await until(lambda: len(hosting.fares) == 2)
         await until(
             lambda: hosting.fares["telegram"].state == "up" and hosting.fares["slack"].state == "trouble"
         )
