@@ -23,11 +23,12 @@ from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
 from core.models.choose import start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
+from core.models.outside import leaves_machine, outside_models
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
 from core.reply.situation import read_account
-from core.reply.timing import timing
+from core.reply.timing import disclosure, timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum, open_expert_of, open_teachers
 
@@ -58,12 +59,22 @@ async def run(locum: Locum, only: Part | None) -> None:
             expert=expert,
             clock=SystemClock(),
             timing=timing(locum.settings),
+            outside=outside_models(locum.settings),
+            disclosure=disclosure(locum.settings),
             worker=f"{socket.gethostname()}-{os.getpid()}",
         )
         if models:
             teachers = await open_teachers(locum)
             tasks.create_task(run_workers(path, locum.redis))
-            tasks.create_task(keep_memory(locum.database, models[0], teachers, _show_progress))
+            tasks.create_task(
+                keep_memory(
+                    locum.database,
+                    models[0],
+                    teachers,
+                    _show_progress,
+                    teacher_outside=leaves_machine(locum.settings.teacher_url),
+                )
+            )
         if only != "worker":
             tasks.create_task(_run_console(locum, path, models))
         else:

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     )
     card_hours: float = Field(default=24.0, gt=0, description="How long a card can be answered.")
 
+    disclosure: str = Field(
+        default="(Sent by {owner}'s assistant.)",
+        description="Ends the first reply that is sent to somebody unasked; {owner} is you. A dash: none.",
+    )
+
     telegram_token: SecretStr = Field(default=SecretStr(""), description="The Telegram bot's token.")
     telegram_owner_id: str = Field(
         default="", description="Your own Telegram user id: nobody else is obeyed."

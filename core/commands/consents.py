@@ -35,6 +35,8 @@ from core.terminal import said
 
 out = Console(highlight=False)
 
+HEADINGS = ("source", "kind", "platform", "name", "messages", "draft", "profile", "training", "leave")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -66,6 +68,12 @@ def consents(
     training: Annotated[
         bool | None, typer.Option("--training/--no-training", help="Your voice may be learned from it.")
     ] = None,
+    leave: Annotated[
+        bool | None,
+        typer.Option(
+            "--leave/--no-leave", help="Models on other machines that your settings name may be sent it."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what each source may be used for, or change it for one.
@@ -73,7 +81,7 @@ def consents(
     Withdrawn is withdrawn at once: drafts on show that rest on it, facts about others that it told, and
     adapters that learned from it go. What you said of yourself there is no profile of anybody, and stays.
     """
-    wishes = Wishes(draft=draft, profile=profile, training=training)
+    wishes = Wishes(draft=draft, profile=profile, training=training, leave=leave)
     if wishes.any and source is None:
         raise BadInput("Say which source with --source: 'locum memory consents' lists them.")
 
@@ -184,9 +192,9 @@ def _show_sources(sources: list[Source], *, as_json: bool) -> None:
     if as_json:
         _print_json({"sources": [asdict(source) for source in sources]})
         return
-    table = Table("source", "kind", "platform", "name", "messages", "draft", "profile", "training")
+    table = Table(*HEADINGS, box=None, padding=(0, 1))
     for source in sources:
-        allowed = (source.may_draft, source.may_profile, source.may_train)
+        allowed = (source.may_draft, source.may_profile, source.may_train, source.may_leave)
         table.add_row(
             str(source.id),
             source.kind,

@@ -35,6 +35,7 @@ from core.memory.forgetting import Forgotten, Target
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact, find_reader
+from core.models.outside import leaves_machine
 from core.runtime import Locum, open_locum, open_teachers
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
@@ -279,6 +280,7 @@ def extract(*, as_json: JsonOption = False) -> None:
                     locum.database,
                     locum.owner_id,
                     teacher=teachers.get(locum.owner_id),
+                    teacher_outside=leaves_machine(settings.teacher_url),
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
         told = {key: value for key, value in asdict(report).items() if key != "fact_ids"}

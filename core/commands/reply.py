@@ -17,6 +17,7 @@ from core.ids import ChatId, DraftId, MessageId, OwnerId
 from core.memory.messages import StoredMessage
 from core.memory.references import find_chat
 from core.models.choose import open_embedder, open_generator
+from core.models.outside import outside_models
 from core.policy import pause, set_kill_switch, set_mode, set_quiet_hours
 from core.reply.cards import read_evidence
 from core.reply.compose import Candidate
@@ -109,6 +110,7 @@ async def _draft(locum: Locum, situation: Situation, clock: Clock) -> dict[str, 
             generator=generator,
             clock=clock,
             timing=timing(locum.settings),
+            outside=outside_models(locum.settings),
             worker="reply",
             expert=expert,
         )

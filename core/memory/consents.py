@@ -31,6 +31,7 @@ class Source:
     may_draft: bool
     may_profile: bool
     may_train: bool
+    may_leave: bool
     messages: int
 
 
@@ -41,10 +42,11 @@ class Wishes:
     draft: bool | None = None
     profile: bool | None = None
     training: bool | None = None
+    leave: bool | None = None
 
     @property
     def any(self) -> bool:
-        return (self.draft, self.profile, self.training) != (None, None, None)
+        return (self.draft, self.profile, self.training, self.leave) != (None, None, None, None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +65,7 @@ async def list_sources(connection: Connection, owner_id: OwnerId) -> list[Source
     async with connection.cursor(row_factory=class_row(Source)) as cursor:
         await cursor.execute(
             """
-            SELECT s.id, s.kind, s.platform, s.name, s.may_draft, s.may_profile, s.may_train,
+            SELECT s.id, s.kind, s.platform, s.name, s.may_draft, s.may_profile, s.may_train, s.may_leave,
                    (SELECT count(*) FROM messages m WHERE m.owner_id = s.owner_id AND m.source_id = s.id) AS messages
             FROM sources s WHERE s.owner_id = %s ORDER BY s.id""",
             [owner_id],
@@ -95,9 +97,9 @@ async def change_consents(
     await connection.execute(
         """
         UPDATE sources SET may_draft = coalesce(%s, may_draft), may_profile = coalesce(%s, may_profile),
-                           may_train = coalesce(%s, may_train)
+                           may_train = coalesce(%s, may_train), may_leave = coalesce(%s, may_leave)
         WHERE owner_id = %s AND id = %s""",
-        [wishes.draft, wishes.profile, wishes.training, owner_id, source.id],
+        [wishes.draft, wishes.profile, wishes.training, wishes.leave, owner_id, source.id],
     )
     now = await find_source(connection, owner_id, str(source.id))
     gone = Withdrawn()
@@ -119,6 +121,7 @@ async def change_consents(
             "may_draft": now.may_draft,
             "may_profile": now.may_profile,
             "may_train": now.may_train,
+            "may_leave": now.may_leave,
             **asdict(gone),
         },
     )

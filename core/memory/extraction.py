@@ -50,12 +50,18 @@ async def extract_new(
     owner_id: OwnerId,
     *,
     teacher: Generator | None = None,
+    teacher_outside: bool = True,
     on_progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> ExtractionReport:
-    """Read every closed session that is new or has changed; run twice, it finds nothing the second time."""
+    """Read every closed session that is new or has changed; run twice, it finds nothing the second time.
+
+    A teacher on another machine reads no session in which one line may not leave this one: that is read
+    here, by rules.
+    """
     report = ExtractionReport()
-    extractor: Extractor = TeacherExtractor(teacher) if teacher else LocalExtractor()
+    local = LocalExtractor()
+    extractor: Extractor = TeacherExtractor(teacher) if teacher else local
     now = (clock or SystemClock()).now()
     for chat_id in await _chats(database, owner_id):
         async with database.owner(owner_id) as connection:
@@ -63,7 +69,8 @@ async def extract_new(
     async with database.owner(owner_id) as connection:
         waiting = await unread_sessions(connection, owner_id)
     for done, row in enumerate(waiting):
-        await _read_one(database, owner_id, row, extractor, report)
+        stays = teacher is not None and teacher_outside and await _stays_here(database, owner_id, row)
+        await _read_one(database, owner_id, row, local if stays else extractor, report)
         if on_progress:
             on_progress(done + 1, len(waiting))
     if waiting:
@@ -84,6 +91,22 @@ async def _chats(database: Database, owner_id: OwnerId) -> list[ChatId]:
     async with database.owner(owner_id) as connection:
         cursor = await connection.execute("SELECT id FROM chats WHERE owner_id = %s ORDER BY id", [owner_id])
         return [ChatId(row[0]) for row in await cursor.fetchall()]
+
+
+async def _stays_here(database: Database, owner_id: OwnerId, row: SessionRow) -> bool:
+    async with database.owner(owner_id) as connection:
+        cursor = await connection.execute(
+            """
+            SELECT EXISTS (
+                SELECT FROM sessions s
+                JOIN messages m ON m.owner_id = s.owner_id AND m.chat_id = s.chat_id
+                               AND m.sent_at BETWEEN s.started_at AND s.ended_at
+                JOIN sources o ON o.owner_id = m.owner_id AND o.id = m.source_id
+                WHERE s.owner_id = %s AND s.id = %s AND NOT o.may_leave)""",
+            [owner_id, row.id],
+        )
+        found = await cursor.fetchone()
+    return bool(found and found[0])
 
 
 async def _read_one(

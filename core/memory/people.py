@@ -108,6 +108,7 @@ async def ensure_source(
     may_draft: bool = True,
     may_profile: bool = True,
     may_train: bool = False,
+    may_leave: bool = True,
 ) -> SourceId:
     """The source of that name; the consents are those of its first time, until the owner changes them."""
     while True:
@@ -119,9 +120,9 @@ async def ensure_source(
             return SourceId(int(row[0]))
         await connection.execute(
             """
-            INSERT INTO sources (owner_id, kind, platform, name, may_draft, may_profile, may_train)
-            VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [owner_id, kind, platform, name, may_draft, may_profile, may_train],
+            INSERT INTO sources (owner_id, kind, platform, name, may_draft, may_profile, may_train, may_leave)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [owner_id, kind, platform, name, may_draft, may_profile, may_train, may_leave],
         )
 
 

@@ -5,6 +5,7 @@ Both jobs are incremental and resumable; this only takes them again and again.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import psycopg
 import structlog
@@ -15,6 +16,8 @@ from core.errors import LocumError
 from core.ids import OwnerId
 from core.memory.extraction import extract_new
 from core.memory.index import index_messages
+from core.memory.merging import propose_merges
+from core.memory.retention import keep_retention
 from core.models.faces import Embedder, Generator
 from core.storage.database import Database
 
@@ -27,7 +30,12 @@ Progress = Callable[[str, int, int], None]
 
 
 async def keep_memory(
-    database: Database, embedder: Embedder, teachers: Mapping[OwnerId, Generator], on_progress: Progress
+    database: Database,
+    embedder: Embedder,
+    teachers: Mapping[OwnerId, Generator],
+    on_progress: Progress,
+    *,
+    teacher_outside: bool = True,
 ) -> None:
     """Bring every owner's memory up to date until cancelled.
 
@@ -37,7 +45,14 @@ async def keep_memory(
     while True:
         for owner_id in await owners(database):
             try:
-                await update_memory(database, owner_id, embedder, teachers.get(owner_id), on_progress)
+                await update_memory(
+                    database,
+                    owner_id,
+                    embedder,
+                    teachers.get(owner_id),
+                    on_progress,
+                    teacher_outside=teacher_outside,
+                )
             except (LocumError, psycopg.Error, PoolTimeout) as error:
                 log.warning("memory.delayed", owner_id=owner_id, error=type(error).__name__)
         if is_cancelled():
@@ -51,8 +66,17 @@ async def update_memory(
     embedder: Embedder,
     teacher: Generator | None,
     on_progress: Progress,
+    *,
+    teacher_outside: bool = True,
 ) -> None:
-    """Vectors first, since drafts live on them; then facts, profiles and the facts' own vectors."""
+    """Vectors first, since drafts live on them; then facts, profiles and the facts' own vectors.
+
+    Before all that, what is kept for a time is forgotten when the time is over, and people of one name on
+    several platforms are proposed as one.
+    """
+    await keep_retention(database, owner_id, datetime.now(UTC))
+    async with database.owner(owner_id) as connection:
+        await propose_merges(connection, owner_id)
     await index_messages(
         database, owner_id, embedder, on_progress=lambda done, total: on_progress("vectors", done, total)
     )
@@ -60,6 +84,7 @@ async def update_memory(
         database,
         owner_id,
         teacher=teacher,
+        teacher_outside=teacher_outside,
         on_progress=lambda done, total: on_progress("facts", done, total),
     )
     await index_messages(database, owner_id, embedder)

@@ -123,13 +123,15 @@ async def compose(
     generator: Generator | None,
     adapter: ActiveAdapter | None,
     expert: Expert | None = None,
+    shown: Recalled | None = None,
 ) -> tuple[Candidate, ...]:
     """Every candidate, best first within its origin. Without a generator: the owner's own words alone.
 
-    The expert is waited for beside the model, and only where one is configured.
+    `shown` is what the model may see of it, where that is less than all. The expert is waited for beside
+    the model, and only where one is configured.
     """
     past = past_candidates(situation, recalled)
-    drafting = model_candidates(situation, recalled, generator, adapter)
+    drafting = model_candidates(situation, shown or recalled, generator, adapter)
     if expert is None:
         return (*past, *await drafting, deferral(situation, recalled))
     drafted, advised = await side_by_side(

@@ -33,12 +33,15 @@ from core.events import Event
 from core.ids import OwnerId
 from core.memory.traces import are_there
 from core.models.faces import Embedder, Generator
+from core.models.outside import Outside
 from core.reply.apply import Timing, apply_event
 from core.reply.cards import open_card, write_slate
 from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
 from core.reply.compose import deferral as honest_deferral
 from core.reply.criticise import criticise
 from core.reply.decide import Judgement, decide
+from core.reply.disclosure import disclosed
+from core.reply.egress import KEPT_HERE, for_outside, held_back, may_be_sent
 from core.reply.expert import Expert
 from core.reply.gate import Slate, auto_draft, gate
 from core.reply.inbox import (
@@ -83,6 +86,9 @@ class ReplyPath:
     timing: Timing
     worker: str
     expert: Expert | None = None
+    outside: Outside = field(default_factory=Outside)
+    disclosure: str = ""
+    """What the first reply sent unasked to a chat ends with; see disclosure.py."""
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = no_step
 
@@ -242,13 +248,35 @@ class ReplyPath:
         self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None
     ) -> tuple[tuple[Candidate, ...], str]:
         """Candidates; a model that fails costs its drafts, not the slate."""
+        generator, expert, shown, trouble = await self._allowed(situation, recalled)
         try:
-            return await compose(situation, recalled, self.generator, adapter, self.expert), ""
+            return await compose(situation, recalled, generator, adapter, expert, shown), trouble
         except (ModelError, BadInput) as error:  # a script that costs many tokens outgrows a small context
             log.warning("model.failed", error=type(error).__name__)
             return (*past_candidates(situation, recalled), honest_deferral(situation, recalled)), type(
                 error
             ).__name__
+
+    async def _allowed(
+        self, situation: Situation, recalled: Recalled
+    ) -> tuple[Generator | None, Expert | None, Recalled, str]:
+        """The models that may be asked, what they may be shown, and why not all of it."""
+        outside = self.outside.model and self.generator is not None
+        asks_outside = self.outside.expert and self.expert is not None
+        if not (outside or asks_outside):
+            return self.generator, self.expert, recalled, ""
+        owner_id = situation.account.owner_id
+        async with self.database.owner(owner_id) as connection:
+            held = await held_back(connection, owner_id, situation, recalled)
+        shown = for_outside(recalled, held) if outside else recalled
+        if may_be_sent(situation, held):
+            return self.generator, self.expert, shown, ""
+        return (
+            None if outside else self.generator,
+            None if asks_outside else self.expert,
+            shown,
+            KEPT_HERE.format(platform=situation.account.platform),
+        )
 
     async def _deliver(self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal) -> None:
         """Write the outcome in one transaction, if the turn and the lane are still ours."""
@@ -272,7 +300,7 @@ class ReplyPath:
                     owner_id,
                     turn,
                     drafts[0],
-                    chosen.text,
+                    await disclosed(connection, owner_id, turn.chat_id, chosen.text, self.disclosure),
                     Origin.AUTO,
                     not_before=self.clock.now() + self.timing.unsend,
                 )

@@ -6,6 +6,7 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from core.ids import AccountId, ChatId, ContactId, OwnerId, SourceId, ThreadId
+from core.listening import OPT_IN
 from core.memory.messages import StoredMessage, read_span
 from core.memory.people import ensure_source
 from core.policy import Policy, read_policy
@@ -177,7 +178,8 @@ async def source_of(connection: Connection, account: Account) -> SourceId:
     """The source of what an account's bot delivers, with the consents that it starts with.
 
     The console's chats are simulated: what the owner says there in somebody else's name is no memory
-    of that person, and teaches nothing.
+    of that person, and teaches nothing. What a live platform delivers stays on this machine until its
+    owner allows more, as their terms want it.
     """
     simulated = account.platform == "console"
     return await ensure_source(
@@ -188,4 +190,5 @@ async def source_of(connection: Connection, account: Account) -> SourceId:
         account.name,
         may_draft=not simulated,
         may_profile=not simulated and account.platform != "discord",
+        may_leave=account.platform not in OPT_IN,
     )

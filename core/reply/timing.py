@@ -1,4 +1,4 @@
-"""The reply path's durations, as they are set."""
+"""The reply path's durations and its disclosure line, as they are set."""
 
 from datetime import timedelta
 
@@ -12,3 +12,10 @@ def timing(settings: Settings) -> Timing:
         takeover=timedelta(minutes=settings.takeover_minutes),
         card=timedelta(hours=settings.card_hours),
     )
+
+
+def disclosure(settings: Settings) -> str:
+    """The line under the first reply that nobody pressed; empty where the owner wants none."""
+    if settings.disclosure.strip() == "-":
+        return ""
+    return settings.disclosure.replace("{owner}", settings.owner_name or settings.owner)
