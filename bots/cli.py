@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from bots import connect
 from core.history.importing import Wishes, import_history
 from core.runtime import Locum, open_locum
 from core.sample.compile import OWNER_NAME, OWNER_ZONE, write_sample
 from core.settings import Settings, load_settings
 
-Part = Literal["worker", "console"]
+Part = Literal["worker", "console", "bots"]
 
 out = Console(stderr=True)
 
@@ -23,12 +24,15 @@ def register(app: typer.Typer) -> None:
     """Add the bots' sub-commands to `locum`."""
     app.command()(up)
     app.command()(demo)
+    connect.register(app)
 
 
 def up(
-    only: Annotated[Part | None, typer.Option(help="Run one part alone: worker or console.")] = None,
+    only: Annotated[
+        Part | None, typer.Option(help="Run one part alone: worker, console (with the bots), or bots.")
+    ] = None,
 ) -> None:
-    """Run Locum: the console, the workers and memory's upkeep."""
+    """Run Locum: the console, the bots of your accounts, the workers and memory's upkeep."""
     _run(_up(load_settings(), only))
 
 

@@ -3,11 +3,15 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
+from core.bot_state import LEASE_SECONDS, Lease, holder_of_this_process
 from core.cancelled import is_cancelled
 from core.errors import AccessRevoked, LocumError, PlatformError
 from core.reply.host import Announce, BotHost
@@ -64,6 +68,7 @@ class Hosting:
 
     announce: Announce
     patience: Patience = field(default_factory=Patience)
+    holder: str = field(default_factory=holder_of_this_process)
     fares: dict[str, Fares] = field(default_factory=dict[str, Fares])
 
     def troubles(self) -> tuple[str, ...]:
@@ -72,9 +77,13 @@ class Hosting:
             f"{each.platform}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
         )
 
+    def expect(self, platform: str) -> Fares:
+        """How that platform's bot fares; it is listed from now on."""
+        return self.fares.setdefault(platform, Fares(platform))
+
     async def keep(self, platform: str, open_host: Callable[[], Awaitable[BotHost]]) -> None:
         """Host that platform's bot until cancelled; whatever it fails of, no other bot notices."""
-        fares = self.fares.setdefault(platform, Fares(platform))
+        fares = self.expect(platform)
         loop = asyncio.get_running_loop()
         while not is_cancelled():
             started = loop.time()
@@ -91,7 +100,29 @@ class Hosting:
 
     async def _host(self, open_host: Callable[[], Awaitable[BotHost]], fares: Fares) -> None:
         host = await open_host()
-        await host.run(self.announce, fares.went_up)
+        lease = Lease(host.path.database, host.account.owner_id, host.account.id, self.holder)
+        await _hold(lease)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(host.run(self.announce, fares.went_up))
+                tasks.create_task(_stay(lease))
+        finally:
+            await lease.let_go()
+
+
+async def _hold(lease: Lease) -> None:
+    if not await lease.take():
+        raise PlatformError(
+            "another Locum hosts this account: stop that one, or let it be", retry_after=LEASE_SECONDS / 3
+        )
+
+
+async def _stay(lease: Lease) -> None:
+    """Keep the lease; a database that is away for a while does not end it, losing it does."""
+    while not is_cancelled():
+        await asyncio.sleep(LEASE_SECONDS / 3)
+        with suppress(psycopg.OperationalError, PoolTimeout):
+            await _hold(lease)
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -13,17 +13,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from bots.accounts import all_logins, named
 from bots.console.board import Health
 from bots.console.bot import PLATFORM, ConsoleBot
 from bots.console.pages import build_app
 from bots.console.postgres_board import PostgresBoard, Probe
 from bots.console.run import check_port, serve
+from bots.hosting import Fares, Hosting, State
+from bots.platforms import open_host
 from core.clock import SystemClock
 from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
 from core.models.choose import start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.outside import leaves_machine, outside_models
+from core.models.transcribe import open_transcriber
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
@@ -32,7 +36,7 @@ from core.reply.timing import disclosure, timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum, open_expert_of, open_teachers
 
-Part = Literal["worker", "console"]
+Part = Literal["worker", "console", "bots"]
 
 out = Console(stderr=True)
 
@@ -45,11 +49,12 @@ async def run(locum: Locum, only: Part | None) -> None:
     # NiceGUI looks through all living objects for its server, and so touches torch's deprecated names.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     _stop_on_signals()
-    if only != "worker":
+    if only in (None, "console"):
         check_port(locum.settings.console_host, locum.settings.console_port)
+    works = only in (None, "worker")
     async with (
-        _models(locum, wanted=only != "console") as models,
-        open_expert_of(locum, wanted=only != "console") as expert,
+        _models(locum, wanted=works) as models,
+        open_expert_of(locum, wanted=works) as expert,
         asyncio.TaskGroup() as tasks,
     ):
         path = ReplyPath(
@@ -75,8 +80,11 @@ async def run(locum: Locum, only: Part | None) -> None:
                     teacher_outside=leaves_machine(locum.settings.teacher_url),
                 )
             )
+        hosting = Hosting(announce=lambda lane: announce_lane(locum.redis, lane))
         if only != "worker":
-            tasks.create_task(_run_console(locum, path, models))
+            await _host_platforms(locum, path, hosting, tasks)
+        if only in (None, "console"):
+            tasks.create_task(_run_console(locum, path, models, hosting))
         else:
             out.print("Working. Stop with Ctrl-C.")
         await asyncio.get_running_loop().create_future()
@@ -105,8 +113,23 @@ async def _models(
         await generator.close()
 
 
+async def _host_platforms(locum: Locum, path: ReplyPath, hosting: Hosting, tasks: asyncio.TaskGroup) -> None:
+    """A bot for each account on a chat platform; one that cannot be opened is shown, and tried again."""
+    async with locum.database.owner(locum.owner_id) as connection:
+        logins = await all_logins(connection, locum.owner_id, locum.settings)
+    transcriber = open_transcriber(locum.settings)
+    for name, login in named(logins).items():
+        hosting.expect(name)
+        tasks.create_task(
+            hosting.keep(name, lambda login=login: open_host(locum, path, hosting, login, transcriber))
+        )
+
+
 async def _run_console(
-    locum: Locum, path: ReplyPath, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None
+    locum: Locum,
+    path: ReplyPath,
+    models: tuple[BackgroundEmbedder, BackgroundGenerator] | None,
+    hosting: Hosting,
 ) -> None:
     settings, owner_id = locum.settings, locum.owner_id
     bot = ConsoleBot(settings.owner)
@@ -114,7 +137,9 @@ async def _run_console(
         account_id = await ensure_account(connection, owner_id, PLATFORM, bot.account, bot.account)
         account = await read_account(connection, owner_id, account_id)
     host = BotHost(bot=bot, account=account, path=path)
-    board = PostgresBoard(locum.database, owner_id, bot.account, _probes(locum.redis, models))
+    board = PostgresBoard(
+        locum.database, owner_id, bot.account, (*_probes(locum.redis, models), *_platform_probes(hosting))
+    )
     app = build_app(bot, board, owner_name=account.owner_name)
 
     async def announce(lane: Lane) -> None:
@@ -148,6 +173,22 @@ def _probes(redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator]
     if models is None:
         return (ask_redis,)
     return (ask_redis, ask_model("Embeddings", models[0]), ask_model("Language model", models[1]))
+
+
+def _platform_probes(hosting: Hosting) -> tuple[Probe, ...]:
+    states: dict[State, Literal["ready", "loading", "trouble"]] = {
+        "starting": "loading",
+        "up": "ready",
+        "trouble": "trouble",
+    }
+
+    def ask(fares: Fares) -> Probe:
+        async def answer() -> Health:
+            return Health(name=fares.platform.title(), state=states[fares.state], detail=fares.sentence)
+
+        return answer
+
+    return tuple(ask(fares) for fares in hosting.fares.values())
 
 
 def _show_progress(what: str, done: int, total: int) -> None:

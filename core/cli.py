@@ -9,7 +9,18 @@ import structlog
 import typer
 from rich.console import Console
 
-from core.commands import bench, doctor, import_history, memory, models, reply, search, settings, storage
+from core.commands import (
+    bench,
+    chats,
+    doctor,
+    import_history,
+    memory,
+    models,
+    reply,
+    search,
+    settings,
+    storage,
+)
 from core.doctor import EXTRAS
 from core.errors import BadInput, LocumError
 from core.settings import load_settings
@@ -22,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (import_history, search, memory, reply, models, storage, doctor, settings, bench):
+for group in (import_history, search, memory, reply, chats, models, storage, doctor, settings, bench):
     group.register(app)
 
 

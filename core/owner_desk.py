@@ -1,6 +1,6 @@
 """The owner's desk in Postgres: what is asked for in a chat with Locum, done and told in a sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -37,7 +37,7 @@ class PostgresDesk:
         database: Database,
         account: Account,
         *,
-        privacy: str,
+        privacy: Callable[[], Awaitable[str]],
         clock: Clock | None = None,
         troubles: Callable[[], Sequence[str]] = _no_troubles,
     ) -> None:
@@ -59,7 +59,7 @@ class PostgresDesk:
         return "\n".join([*lines, *self._troubles()])
 
     async def privacy(self) -> str:
-        return self._privacy
+        return await self._privacy()
 
     async def why(self, draft: int) -> str:
         async with self._database.owner(self._owner) as connection:

@@ -1,10 +1,13 @@
 """Bots side by side: one that fails leaves the others alone, is shown, and comes back."""
 
 import asyncio
+import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from bots.hosting import Fares, Hosting, Patience, cause_of
+from core.bot_state import Lease, holder_of_this_process
 from core.errors import AccessRevoked, PlatformError
 from core.events import Event
 from core.ids import OwnerId
@@ -117,6 +120,39 @@ async def test_a_send_under_way_is_finished_when_the_host_is_told_to_stop(
     finishing.cancel()
     await asyncio.wait([finishing])
     assert (finished, finishing.cancelled()) == (["receipt written"], True)
+
+
+async def test_two_processes_never_host_one_account(database: Database, owner: OwnerId) -> None:
+    bot = LoopbackBot("telegram")
+    host = await host_of(database, owner, bot)
+    first, second, third = (
+        Lease(database, owner, host.account.id, holder)
+        for holder in ("a.example/1", "b.example/1", "c.example/1")
+    )
+    assert (await first.take(), await second.take(), await first.take()) == (True, False, True)
+    await second.let_go()
+    assert not await third.take()
+    await first.let_go()
+    assert await third.take()
+
+
+async def test_an_account_whose_host_died_or_fell_silent_is_taken_over(
+    database: Database, owner: OwnerId
+) -> None:
+    host = await host_of(database, owner, LoopbackBot("telegram"))
+    gone = subprocess.Popen(["true"])  # noqa: ASYNC220 -- ends at once
+    gone.wait()
+    dead = Lease(database, owner, host.account.id, f"{socket.gethostname()}/{gone.pid}")
+    silent = Lease(database, owner, host.account.id, "b.example/1")
+    mine = Lease(database, owner, host.account.id, holder_of_this_process())
+    assert await dead.take()
+    assert await mine.take()
+    await mine.let_go()
+    assert await silent.take()
+    assert not await mine.take()
+    async with database.owner(owner) as connection:
+        await connection.execute("UPDATE bot_state SET changed_at = now() - interval '1 minute'")
+    assert await mine.take()
 
 
 def test_waiting_grows_and_heeds_the_platform() -> None:

@@ -28,7 +28,14 @@ def test_brackets_stay_brackets_in_lines_and_in_tables() -> None:
 
 def test_a_slate_shows_a_contacts_words_as_they_are() -> None:
     evidence = {"sent_at": "2026-01-01", "sender": "[b]Ines", "text": "[/dim]\x1b[2J over"}
-    draft = {"text": "[yes]", "intent": "agree", "origin": "model", "confidence": 0.5, "risks": ["promise"]}
+    draft = {
+        "text": "[yes]",
+        "intent": "agree",
+        "origin": "model",
+        "confidence": 0.5,
+        "risks": ["promise"],
+        "note": "",
+    }
     with out.capture() as shown:
         print_slate(
             {
