@@ -13,7 +13,7 @@ from core.events import ChatRef
 from core.ids import ChatId, OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
-from core.memory.forgetting import Forgotten, Target, find_everything_of, find_whole_chat
+from core.memory.forgetting import Forgotten, find_named
 from core.memory.forgetting import forget as forget_target
 from core.memory.profiling import refresh_profiles
 from core.policy import pause, set_mode
@@ -140,7 +140,7 @@ class PostgresDesk:
     async def forget(self, what: str, *, confirmed: bool = False) -> str:
         try:
             async with self._database.owner(self._owner) as connection:
-                target = await _find(connection, self._owner, what)
+                target = await find_named(connection, self._owner, what)
                 async with connection.transaction(force_rollback=not confirmed):
                     gone = await forget_target(connection, self._owner, target)
         except BadInput as error:
@@ -222,17 +222,6 @@ _MODES = {
     Mode.SUGGEST: "Drafts are suggested here; you send them.",
     Mode.AUTO: "Replies may be sent here by themselves.",
 }
-
-
-async def _find(connection: Connection, owner_id: OwnerId, what: str) -> Target:
-    """A contact of that name, else a chat."""
-    try:
-        return await find_everything_of(connection, owner_id, what)
-    except BadInput as no_contact:
-        try:
-            return await find_whole_chat(connection, owner_id, what)
-        except BadInput:
-            raise no_contact from None
 
 
 def _counts(gone: Forgotten) -> str:

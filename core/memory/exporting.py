@@ -5,9 +5,8 @@ from typing import Any
 
 import pydantic_core
 
-from core.errors import BadInput
 from core.ids import MessageId, OwnerId
-from core.memory.forgetting import Target, find_everything_of, find_whole_chat
+from core.memory.forgetting import find_named
 from core.storage.database import Connection
 
 
@@ -17,7 +16,7 @@ async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "
     `what` is a contact or a chat by name, number or platform id; empty stands for everything. Raises
     `BadInput` with a sentence when it fits none or several.
     """
-    messages = None if not what.strip() else list((await _find(connection, owner_id, what)).messages)
+    messages = None if not what.strip() else list((await find_named(connection, owner_id, what)).messages)
     document = {
         "about": what.strip() or "everything",
         "messages": await _rows(connection, _MESSAGES, owner_id, messages),
@@ -26,16 +25,6 @@ async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "
         "drafts": await _rows(connection, _DRAFTS, owner_id, messages),
     }
     return pydantic_core.to_json(document, indent=2)
-
-
-async def _find(connection: Connection, owner_id: OwnerId, what: str) -> Target:
-    try:
-        return await find_everything_of(connection, owner_id, what)
-    except BadInput as no_contact:
-        try:
-            return await find_whole_chat(connection, owner_id, what)
-        except BadInput:
-            raise no_contact from None
 
 
 async def _rows(

@@ -122,6 +122,17 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
     return Target(kind="contact", messages=tuple(sorted(said)), chat_ids=tuple(chats), contact_id=contact.id)
 
 
+async def find_named(connection: Connection, owner_id: OwnerId, text: str) -> Target:
+    """What the owner means by a name: a contact, else a chat. Raises `BadInput` when neither fits alone."""
+    try:
+        return await find_everything_of(connection, owner_id, text)
+    except BadInput as no_contact:
+        try:
+            return await find_whole_chat(connection, owner_id, text)
+        except BadInput as no_chat:
+            raise (no_chat if "may be" in str(no_chat) else no_contact) from None
+
+
 async def _said_in(
     connection: Connection, owner_id: OwnerId, chats: Sequence[ChatId]
 ) -> tuple[MessageId, ...]:

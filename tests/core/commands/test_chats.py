@@ -1,0 +1,83 @@
+"""The commands about chats, people, what is kept and what was done, as they are typed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core.cli import app
+from core.errors import BadInput
+from core.ids import OwnerId
+from core.storage.database import Database
+from tests.core.memory.world import World
+
+
+@pytest.fixture(autouse=True)
+async def two_named_alike(database: Database, at_home: OwnerId) -> None:
+    async with database.owner(at_home) as connection:
+        world = await World(owner=at_home).open(connection)
+        for name in ("Kit Berg", "kit berg"):
+            await world.contact(connection, name)
+            await world.chat(connection, f"{name}'s", name)
+            await world.say(connection, f"{name}'s", name, "I have a cat named Pip")
+        await world.chat(connection, "The crew", "Kit Berg", kind="group")
+        await connection.execute(
+            "UPDATE contact_accounts SET platform = 'slack' WHERE owner_id = %s AND display_name = 'kit berg'",
+            [at_home],
+        )
+
+
+def run(*words: str, said: str | None = None) -> str:
+    told = CliRunner().invoke(app, list(words), input=said, catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    return told.stdout
+
+
+def document(*words: str) -> dict[str, Any]:
+    return json.loads(run(*words, "--json").splitlines()[-1])  # before it may stand log lines
+
+
+def test_a_group_is_left_alone_until_it_is_listened_to() -> None:
+    (crew,) = document("chats", "crew")["chats"]
+    assert (crew["kind"], crew["listened"]) == ("group", False)
+    assert "listened to" in run("listen", "The crew", "on")
+    assert document("chats", "crew")["chats"][0]["listened"]
+    assert "What was kept stays" in run("listen", "The crew", "off")
+    assert "The crew" in run("chats")
+
+
+def test_people_are_proposed_merged_and_separated() -> None:
+    (pair,) = document("contacts", "merges")["merges"]
+    assert {pair["where"], pair["other_where"]} == {"telegram", "slack"}
+    assert "stay two" in run("contacts", "separate", str(pair["contact"]), str(pair["other"]))
+    assert document("contacts", "merges")["merges"] == []
+    declined = run("contacts", "merge", str(pair["contact"]), str(pair["other"]), said="n\n")
+    assert "Nothing was changed" in declined
+    assert "is part of" in run("contacts", "merge", str(pair["contact"]), str(pair["other"]), "--yes")
+    with pytest.raises(BadInput):
+        run("contacts", "merge", str(pair["contact"]), str(pair["other"]), "--yes")
+
+
+def test_what_is_kept_of_a_chat_is_written_for_its_owner_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "kit.json"
+    with pytest.raises(BadInput, match="may be"):
+        run("export", "Kit Berg's")
+    (crew,) = document("chats", "crew")["chats"]
+    assert json.loads(run("export", str(crew["id"])))["messages"] == []
+    telegram = document("contacts", "merges")["merges"][0]["contact"]
+    run("export", str(telegram), "--to", str(kept))
+    assert kept.stat().st_mode & 0o077 == 0
+    assert [message["text"] for message in json.loads(kept.read_text())["messages"]] == [
+        "I have a cat named Pip"
+    ]
+    assert len(json.loads(run("export"))["messages"]) == 2
+
+
+def test_the_audit_tells_what_was_done_and_never_what_was_said() -> None:
+    run("listen", "The crew", "on")
+    (newest, *_) = document("audit")["audit"]
+    assert (newest["actor"], newest["action"]) == ("owner", "listening.set")
+    assert "listening.set" in run("audit")
+    assert "Pip" not in run("audit")
