@@ -29,7 +29,7 @@ MOST_BUTTON_BYTES = 64
 WEBHOOK_SECONDS = 10.0
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, as Telegram gives it
+class Refused(Exception):
     """What Telegram answers instead of a result."""
 
     def __init__(self, code: int, description: str, **parameters: int) -> None:
@@ -162,7 +162,9 @@ class TelegramDouble:
             raw[name] = value.file.read() if isinstance(value, web.FileField) else value
         form = read_form(raw)
         if self.validate:
-            told = {name: "attach://file" if isinstance(value, bytes) else value for name, value in form.items()}
+            told = {
+                name: "attach://file" if isinstance(value, bytes) else value for name, value in form.items()
+            }
             try:
                 check_request(method, told)
             except AssertionError as error:

@@ -345,4 +345,4 @@ def _text(text: str) -> Json:
 def _commands(text: str) -> Json:
     if not text.startswith("/"):
         return {}
-    return {"entities": [{"type": "bot_command", "offset": 0, "length": len(text.split()[0])}]}
+    return {"entities": [{"type": "bot_command", "offset": 0, "length": len(text.split(maxsplit=1)[0])}]}
