@@ -9,6 +9,7 @@ What the bot asks lands in `requests`, in order, as Telegram took it.
 
 import asyncio
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -172,11 +173,11 @@ class TelegramDouble:
         return form
 
     async def _carry_out(self, method: str, form: Json) -> object:
-        act: Callable[[Json], Any] | None = getattr(self, f"_do_{method}", None)
+        act: Callable[[Json], Any] | None = getattr(self, f"_do_{_snake(method)}", None)
         if act is None:
             raise Refused(404, "Not Found: method not found")
         if method == "getUpdates":
-            return await self._do_getUpdates(form)
+            return await self._do_get_updates(form)
         self.requests.append(Request(method=method, form=form))
         result = act(form)
         return await result if asyncio.iscoroutine(result) else result
@@ -190,7 +191,7 @@ class TelegramDouble:
 
     # ─── updates ──────────────────────────────────────────────────────────────────────────────
 
-    async def _do_getUpdates(self, form: Json) -> list[Json]:  # noqa: N802 -- the method's name
+    async def _do_get_updates(self, form: Json) -> list[Json]:
         if self.webhook:
             raise Refused(409, "Conflict: can't use getUpdates method while webhook is active")
         self._poll += 1
@@ -212,14 +213,14 @@ class TelegramDouble:
             self.world.changed.clear()
             await self.world.changed.wait()
 
-    async def _do_setWebhook(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    async def _do_set_webhook(self, form: Json) -> bool:
         await self._end_webhook()
         self.webhook = form
         self.world.allowed = frozenset(form.get("allowed_updates", ())) or None
         self._hook = asyncio.create_task(self._call_webhook())
         return True
 
-    async def _do_deleteWebhook(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    async def _do_delete_webhook(self, form: Json) -> bool:
         await self._end_webhook()
         if form.get("drop_pending_updates") == "true":
             self.world.updates.clear()
@@ -257,7 +258,7 @@ class TelegramDouble:
         except (aiohttp.ClientError, TimeoutError):
             return 0
 
-    def _do_getWebhookInfo(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_get_webhook_info(self, form: Json) -> Json:
         del form
         return {
             "url": self.webhook.get("url", ""),
@@ -267,7 +268,7 @@ class TelegramDouble:
 
     # ─── who is who ───────────────────────────────────────────────────────────────────────────
 
-    def _do_getMe(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_get_me(self, form: Json) -> Json:
         del form
         return self.world.bot | {
             "can_join_groups": True,
@@ -278,31 +279,31 @@ class TelegramDouble:
             "has_topics_enabled": self.topics,
         }
 
-    def _do_getChat(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_get_chat(self, form: Json) -> Json:
         if int(form["chat_id"]) != self.world.owner["id"]:
             raise Refused(400, "Bad Request: chat not found")
         chat = private_chat(self.world.owner)
         return chat | {"accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": NO_GIFTS}
 
-    def _do_getBusinessConnection(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_get_business_connection(self, form: Json) -> Json:
         connection = self.world.connections.get(form["business_connection_id"])
         if connection is None:
             raise Refused(400, "Bad Request: business connection not found")
         return connection
 
-    def _do_setMyCommands(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_set_my_commands(self, form: Json) -> bool:
         del form
         return True
 
     # ─── sending ──────────────────────────────────────────────────────────────────────────────
 
-    def _do_sendMessage(self, form: Json) -> Json:  # noqa: N802 -- the method's name
-        content = {"text": _sendable(form["text"])}
+    def _do_send_message(self, form: Json) -> Json:
+        content: Json = {"text": _sendable(form["text"])}
         if entities := form.get("entities"):
             content["entities"] = _within(entities, form["text"])
         return self._post(form, content)
 
-    def _do_sendDocument(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_send_document(self, form: Json) -> Json:
         file_id = f"doc-{len(self.world.files)}"
         content: bytes = form["document"]
         self.world.files[file_id] = content
@@ -347,7 +348,7 @@ class TelegramDouble:
 
     # ─── changing, deleting ───────────────────────────────────────────────────────────────────
 
-    def _do_editMessageText(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_edit_message_text(self, form: Json) -> Json:
         message = self._mine(form)
         changed = copied(message) | {"text": _sendable(form["text"])}
         for name in ("entities", "reply_markup"):
@@ -371,10 +372,10 @@ class TelegramDouble:
             raise Refused(400, "Bad Request: message can't be edited")
         return message
 
-    def _do_deleteMessage(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_delete_message(self, form: Json) -> bool:
         return self._delete(form, [int(form["message_id"])])
 
-    def _do_deleteMessages(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_delete_messages(self, form: Json) -> bool:
         return self._delete(form, form["message_ids"])
 
     def _delete(self, form: Json, message_ids: Iterable[int]) -> bool:
@@ -384,8 +385,8 @@ class TelegramDouble:
             self.world.messages[space, chat_id].pop(message_id, None)
         return True
 
-    def _do_deleteBusinessMessages(self, form: Json) -> bool:  # noqa: N802 -- the method's name
-        connection = self._do_getBusinessConnection(form)
+    def _do_delete_business_messages(self, form: Json) -> bool:
+        connection = self._do_get_business_connection(form)
         if not connection.get("rights", {}).get("can_delete_sent_messages"):
             raise Refused(400, "Bad Request: BUSINESS_CONNECTION_NOT_ALLOWED")
         for space, messages in self.world.messages.items():
@@ -393,40 +394,40 @@ class TelegramDouble:
                 messages.pop(message_id, None)
         return True
 
-    def _do_readBusinessMessage(self, form: Json) -> bool:  # noqa: N802 -- the method's name
-        self._do_getBusinessConnection(form)
+    def _do_read_business_message(self, form: Json) -> bool:
+        self._do_get_business_connection(form)
         return True
 
     # ─── answers, typing, streaming, topics, files ────────────────────────────────────────────
 
-    def _do_answerCallbackQuery(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_answer_callback_query(self, form: Json) -> bool:
         del form
         return True
 
-    _do_answerInlineQuery = _do_answerCallbackQuery
+    _do_answer_inline_query = _do_answer_callback_query
 
-    def _do_answerGuestQuery(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_answer_guest_query(self, form: Json) -> Json:
         return {"inline_message_id": f"guest-{form['guest_query_id']}"}
 
-    def _do_sendChatAction(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_send_chat_action(self, form: Json) -> bool:
         if connection_id := form.get("business_connection_id"):
             self._may_reply(connection_id, int(form["chat_id"]))
         self.typing.append(form)
         return True
 
-    def _do_sendMessageDraft(self, form: Json) -> bool:  # noqa: N802 -- the method's name
+    def _do_send_message_draft(self, form: Json) -> bool:
         if int(form["chat_id"]) < 0 or int(form["draft_id"]) == 0:
             raise Refused(400, "Bad Request: TEXTDRAFT_PEER_INVALID")
         self.streamed[int(form["draft_id"])].append(form.get("text", ""))
         return True
 
-    def _do_createForumTopic(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_create_forum_topic(self, form: Json) -> Json:
         if not self.topics:
             raise Refused(400, "Bad Request: the chat is not a forum")
         self._topics += 1
         return {"message_thread_id": 900 + self._topics, "name": form["name"], "icon_color": 7322096}
 
-    def _do_getFile(self, form: Json) -> Json:  # noqa: N802 -- the method's name
+    def _do_get_file(self, form: Json) -> Json:
         file_id = form["file_id"]
         content = self.world.files.get(file_id)
         if content is None:
@@ -449,6 +450,11 @@ NO_GIFTS = dict.fromkeys(
     ),
     False,
 )
+
+
+def _snake(method: str) -> str:
+    """`sendMessage` as a name of ours."""
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", method)
 
 
 def _is_inline(markup: Json | None) -> bool:

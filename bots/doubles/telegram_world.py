@@ -93,8 +93,7 @@ class World:
 
     def disconnects(self) -> None:
         """The owner takes the bot out of their chats."""
-        assert self.connection is not None
-        self.connects(connection_id=self.connection["id"], enabled=False)
+        self.connects(connection_id=self._owners_connection["id"], enabled=False)
 
     def opens_window(self, contact: Json) -> None:
         """The contact wrote before the bot was there: it may answer for 24 hours."""
@@ -149,8 +148,7 @@ class World:
     def _in_business(
         self, contact: Json, sender: Json, text: str, connection: Json | None, more: Json
     ) -> Json:
-        connection = connection or self.connection
-        assert connection is not None
+        connection = connection or self._owners_connection
         return self.post(
             "business",
             private_chat(contact),
@@ -286,6 +284,12 @@ class World:
         text = str(message.get("text", ""))
         answered = message.get("reply_to_message", {}).get("from", {}).get("id") == self.bot["id"]
         return answered or text.startswith("/") or f"@{self.bot['username']}" in text
+
+    @property
+    def _owners_connection(self) -> Json:
+        if self.connection is None:
+            raise LookupError("the owner has not connected the bot yet: call connects()")
+        return self.connection
 
     # ─── inside ───────────────────────────────────────────────────────────────────────────────
 

@@ -107,7 +107,7 @@ class Commands:
             await self.control.say(CLOSED, place=asked.place)
             return ()
         if verb is DraftVerb.EDIT and not text.strip():
-            await self.presses.prompt(draft, chat, asked.place)
+            await self.presses.prompt(draft, asked.place)
             return ()
         words = text.strip() if verb is DraftVerb.EDIT else None
         return (self.presses.action(f"command:{asked.message_id}", chat, draft, verb, words),)

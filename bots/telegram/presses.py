@@ -59,7 +59,7 @@ class Presses:
             return ()
         if verb is DraftVerb.EDIT:
             await self._answer(query, "")
-            await self.prompt(draft, chat, place)
+            await self.prompt(draft, place)
             return ()
         if verb is DraftVerb.WHY:
             await self._answer(query, "")
@@ -68,7 +68,7 @@ class Presses:
         await self._answer(query, "Noted.")
         return (self.action(f"press:{query.id}", chat, draft, verb),)
 
-    async def prompt(self, draft: int, chat: ChatRef, place: Place) -> None:
+    async def prompt(self, draft: int, place: Place) -> None:
         """Ask for the owner's own words; what they answer to this message is the edited draft."""
         page = Page(f"Your words for draft {code_of(draft)}, as an answer to this message. It was:\n")
         known = await self.desk.draft(draft)

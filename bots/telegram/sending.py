@@ -66,9 +66,9 @@ class Sender:
     async def send(self, chat: ChatRef, message: Outgoing) -> Receipt:
         parts = split_text(_worded(chat, message.text), MOST_TEXT, utf16_length)
         posted: list[Message] = []
+        if not parts:
+            return _refused("There is nothing to send.")
         try:
-            if not parts:
-                raise NotSent("There is nothing to send.")
             address = self._address(chat)
             async with asyncio.timeout(SEND_SECONDS):
                 for part in parts:

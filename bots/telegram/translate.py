@@ -174,11 +174,13 @@ def group_sender(message: Message) -> Person:
 
 def mentions_owner(view: Viewpoint, message: Message) -> bool:
     """True if the owner is named or answered, or the bot that stands in for them."""
+    named = any(
+        _names_owner(view, message, entity) for entity in message.entities or message.caption_entities
+    )
     answered = message.reply_to_message
-    if answered is not None and answered.from_user is not None and not _is_topic_start(message):
-        if view.is_owner(answered.from_user) or answered.from_user.id == view.bot_id:
-            return True
-    return any(_names_owner(view, message, entity) for entity in message.entities or message.caption_entities)
+    if named or answered is None or answered.from_user is None or _is_topic_start(message):
+        return named
+    return view.is_owner(answered.from_user) or answered.from_user.id == view.bot_id
 
 
 def _names_owner(view: Viewpoint, message: Message, entity: MessageEntity) -> bool:
