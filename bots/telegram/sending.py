@@ -24,6 +24,7 @@ SEND_SECONDS = 24.0
 """For one send with everything it waits for; core's host gives up after 30."""
 LAST_TRY_SECONDS = 18.0
 """After so long no further try is begun: its answer would come too late."""
+AGAIN_SECONDS = 1.0
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 WINDOW_CLOSED = (
@@ -145,9 +146,9 @@ class Sender:
             except RetryAfter as error:
                 self._pace.flood(seconds_of(error))
             except NetworkError as error:
-                if not was_never_sent(error) or _now() - started > LAST_TRY_SECONDS:
+                if not was_never_sent(error) or _now() + AGAIN_SECONDS - started > LAST_TRY_SECONDS:
                     raise
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def _refuse_long_waits(self, started: float) -> None:
         if _now() + self._pace.wait > started + LAST_TRY_SECONDS:

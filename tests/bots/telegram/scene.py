@@ -159,9 +159,7 @@ async def opened(
             api_url=telegram.url,
             **options,  # pyright: ignore[reportArgumentType] -- a test's own words
         )
-        scene = Scene(
-            telegram=telegram, config=config, clock=clock or SystemClock(), transcriber=transcriber
-        )
+        scene = Scene(telegram=telegram, config=config, clock=clock or SystemClock(), transcriber=transcriber)
         if connected:
             telegram.world.connects()
         for contact in (JONAS, DANA):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from core.bot import Capability
 from core.events import AccessChanged, Author, MessageEdited, MessageNew, MessagesDeleted, Person
 from core.vocabulary import ChatKind
-from tests.bots.telegram.scene import DANA, JONAS, MALLORY, MARA, Scene, opened
+from tests.bots.telegram.scene import DANA, JONAS, MALLORY, Scene, opened
 
 
 async def test_a_contact_writes_under_the_ids_that_an_import_writes(scene: Scene) -> None:
