@@ -30,6 +30,12 @@ MOST_BUTTON_BYTES = 64
 WEBHOOK_SECONDS = 10.0
 
 
+ABILITIES = (
+    "can_join_groups can_read_all_group_messages supports_inline_queries supports_guest_queries "
+    "can_connect_to_business"
+).split()
+
+
 class Refused(Exception):
     """What Telegram answers instead of a result."""
 
@@ -81,6 +87,8 @@ class TelegramDouble:
         self.delay: dict[str, float] = defaultdict(float)
         """By method: seconds before it is answered."""
         self.revoked = False
+        self.abilities = dict.fromkeys(ABILITIES, True)
+        """What @BotFather turned on."""
         self._poll = 0
         self._topics = 0
         self._port = 0
@@ -270,14 +278,7 @@ class TelegramDouble:
 
     def _do_get_me(self, form: Json) -> Json:
         del form
-        return self.world.bot | {
-            "can_join_groups": True,
-            "can_read_all_group_messages": True,
-            "supports_inline_queries": True,
-            "supports_guest_queries": True,
-            "can_connect_to_business": True,
-            "has_topics_enabled": self.topics,
-        }
+        return self.world.bot | self.abilities | {"has_topics_enabled": self.topics}
 
     def _do_get_chat(self, form: Json) -> Json:
         if int(form["chat_id"]) != self.world.owner["id"]:

@@ -107,7 +107,7 @@ class World:
         return last is not None and self.clock.now() - last < WINDOW
 
     def contact_writes(
-        self, contact: Json, text: str = "", *, connection: Json | None = None, **more: object
+        self, contact: Json, text: str = "", /, *, connection: Json | None = None, **more: object
     ) -> Json:
         message = self._in_business(contact, contact, text, connection, more)
         self.opens_window(contact)
@@ -115,7 +115,7 @@ class World:
         return message
 
     def owner_types(
-        self, contact: Json, text: str = "", *, connection: Json | None = None, **more: object
+        self, contact: Json, text: str = "", /, *, connection: Json | None = None, **more: object
     ) -> Json:
         """The owner writes to a contact by hand; `is_from_offline` makes it an away note."""
         message = self._in_business(contact, self.owner, text, connection, more)
@@ -158,13 +158,13 @@ class World:
 
     # ─── anybody, in their private chat with the bot ──────────────────────────────────────────
 
-    def writes_to_bot(self, user: Json, text: str = "", **more: object) -> Json:
+    def writes_to_bot(self, user: Json, text: str = "", /, **more: object) -> Json:
         entities = _commands(text)
         message = self.post("bot", private_chat(user), user, _text(text) | entities | more)
         self.emit("message", message)
         return message
 
-    def owner_writes(self, text: str = "", **more: object) -> Json:
+    def owner_writes(self, text: str = "", /, **more: object) -> Json:
         return self.writes_to_bot(self.owner, text, **more)
 
     def owner_answers(self, prompt: Json, text: str) -> Json:
@@ -249,7 +249,7 @@ class World:
             },
         )
 
-    def group_writes(self, group: Json, user: Json, text: str = "", **more: object) -> Json:
+    def group_writes(self, group: Json, user: Json, text: str = "", /, **more: object) -> Json:
         message = self.post("group", group, user, _text(text) | more)
         if group["id"] not in self.private_groups or self._is_meant_for_bot(message):
             self.emit("message", message)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from telegram.error import TelegramError
@@ -94,14 +94,16 @@ def lane_of(raw: Json) -> str:
         if kind == "update_id" or not isinstance(content, dict):
             continue
         told = cast("Json", content)
+        chat, writer = _part(told, "chat"), _part(told, "from")
         if "business" in kind:
-            return f"business:{_id(told, 'chat')}"
-        chat = cast("Json", told.get("chat") or {})
+            return f"business:{chat.get('id')}"
         if chat.get("type", "private") != "private":
             return f"group:{chat.get('id')}"
-        return f"person:{_id(told, 'from')}"
+        return f"person:{writer.get('id')}"
     return "other"
 
 
-def _id(told: Json, name: str) -> Any:
-    return cast("Json", told.get(name) or {}).get("id", "")
+def _part(told: Json, name: str) -> Json:
+    """A part of an update, whatever Telegram made of it."""
+    part = told.get(name)
+    return cast("Json", part) if isinstance(part, dict) else {}

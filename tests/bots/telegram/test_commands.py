@@ -24,7 +24,13 @@ async def test_status_and_privacy_are_the_desks(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "hours"),
-    [("/pause", "8.0"), ("/pause 3", "3.0"), ("/pause 1,5", "1.5"), ("/pause 2h", "2.0"), ("/resume", "None")],
+    [
+        ("/pause", "8.0"),
+        ("/pause 3", "3.0"),
+        ("/pause 1,5", "1.5"),
+        ("/pause 2h", "2.0"),
+        ("/resume", "None"),
+    ],
 )
 async def test_a_pause_lasts_as_long_as_it_says(scene: Scene, typed: str, hours: str) -> None:
     await ask(scene, typed)
