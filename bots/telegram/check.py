@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from telegram import User
+from telegram import Update, User
+from telegram.constants import ChatType
 from telegram.error import TelegramError
 
 from bots.checked import Checked
@@ -10,6 +11,9 @@ from bots.telegram.api import Api, ask, open_api
 from bots.telegram.config import TelegramConfig
 
 ENOUGH_WRITERS = 5
+NEVER_MET = (
+    "The bot has never met you: open it in Telegram and press Start. If you did, {} is not your user id."
+)
 
 
 async def check(config: TelegramConfig) -> Checked:
@@ -41,10 +45,7 @@ async def _owner(api: Api, config: TelegramConfig) -> tuple[str, tuple[str, ...]
     try:
         chat = await api.get_chat(int(config.owner_id))
     except TelegramError:
-        return "", (
-            f"The bot has never met you: open it in Telegram and press Start. If you did, {config.owner_id} "
-            "is not your user id.",
-        )
+        return "", (NEVER_MET.format(config.owner_id),)
     return f"{chat.first_name or ''} {chat.last_name or ''}".strip(), ()
 
 
@@ -57,12 +58,9 @@ async def _who_are_you(api: Api, config: TelegramConfig) -> str:
         updates = await api.raw_updates(None, 0)
     except TelegramError:
         return asked
-    writers: dict[int, str] = {}
-    for update in updates:
-        message = update.get("message") or {}
-        writer = message.get("from") or {}
-        if message.get("chat", {}).get("type") == "private" and "id" in writer:
-            writers[writer["id"]] = writer.get("first_name", "")
+    messages = [Update.de_json(raw, api).message for raw in updates]
+    private = [one for one in messages if one is not None and one.chat.type == ChatType.PRIVATE]
+    writers = {one.from_user.id: one.from_user.first_name for one in private if one.from_user}
     if not writers:
         return asked
     seen = ", ".join(f"{name}: {user}" for user, name in list(writers.items())[:ENOUGH_WRITERS])

@@ -34,7 +34,7 @@ LONG = 8.0
 async def until(is_so: Callable[[], bool], seconds: float = LONG) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 -- what is waited for knows of no event
             await asyncio.sleep(0.005)
 
 

@@ -13,7 +13,7 @@ from core.events import (
 from tests.bots.telegram.scene import JONAS, Scene
 
 
-async def test_a_day_in_the_life(scene: Scene) -> None:
+async def test_a_day_in_the_life(scene: Scene) -> None:  # noqa: PLR0915 -- a day is long
     world, desk = scene.world, scene.desk
     desk.know(scene.chat(JONAS), "Jonas")
 

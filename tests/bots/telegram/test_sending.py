@@ -9,7 +9,7 @@ from bots.telegram import sending
 from bots.words import utf16_length
 from core.bot import Capability, Outgoing, Receipt, ReceiptStatus
 from core.events import ChatRef, MessageRef
-from tests.bots.telegram.scene import JONAS, Scene, opened
+from tests.bots.telegram.scene import JONAS, Scene, opened, until
 
 REFUSED, SENT, UNKNOWN = ReceiptStatus.REFUSED, ReceiptStatus.SENT, ReceiptStatus.UNKNOWN
 
@@ -154,8 +154,7 @@ async def test_a_letter_of_which_a_part_failed_is_unknown_never_refused(scene: S
     letter = " ".join(f"Sentence {number} of a long letter." for number in range(400))
 
     async def close_after_the_first() -> None:
-        while not standing(scene):
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(standing(scene)))
         scene.telegram.refuse("sendMessage", "Bad Request: BUSINESS_PEER_INVALID")
 
     closing = asyncio.create_task(close_after_the_first())
