@@ -1,0 +1,323 @@
+"""What people do on Telegram, as events: pure functions of one update.
+
+A chat with a contact goes by the contact's user id, a group by the Bot API's negative id, as our importer
+writes them. Keys are made of ids that Telegram itself repeats when it repeats an update.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from telegram import (
+    BusinessMessagesDeleted,
+    Chat,
+    ChatMember,
+    ChatMemberRestricted,
+    ChatMemberUpdated,
+    Message,
+    MessageEntity,
+    MessageOriginUser,
+    MessageReactionUpdated,
+    ReactionType,
+    ReactionTypeCustomEmoji,
+    ReactionTypeEmoji,
+    User,
+)
+
+from bots.telegram.attachments import attachments_of, is_service
+from bots.telegram.plain import entity_text, plain_text
+from core.events import (
+    AccessChanged,
+    Author,
+    ChatRef,
+    MessageEdited,
+    MessageNew,
+    MessagesDeleted,
+    Person,
+    Reaction,
+)
+from core.storage.plain_text import clean
+from core.vocabulary import ChatKind
+
+PLATFORM = "telegram"
+FORWARDED = "forwarded"
+"""The chat of what was forwarded to the bot and whose writer Telegram hides."""
+WINDOW = timedelta(hours=24)
+"""So long after a contact's message may a secretary answer it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewpoint:
+    """Who is the owner, and who are we."""
+
+    account: str
+    owner_id: str
+    bot_id: int
+    bot_username: str
+    owner_username: str = ""
+
+    def is_owner(self, user: User | None) -> bool:
+        return user is not None and str(user.id) == self.owner_id
+
+    def chat(self, chat: str, thread: str | None = None) -> ChatRef:
+        return ChatRef(platform=PLATFORM, account=self.account, chat=chat, thread=thread)
+
+
+# ─── The owner's chats with contacts ─────────────────────────────────────────────────────────
+
+
+def business_message(view: Viewpoint, message: Message) -> MessageNew | None:
+    """A message of either side of a private chat; None for what Telegram itself notes there."""
+    if is_service(message):
+        return None
+    contact = _counterpart(message.chat)
+    author = _business_author(view, message)
+    return MessageNew(
+        key=message_key(contact.id, message.message_id),
+        chat=view.chat(contact.id),
+        at=message.date,
+        message_id=str(message.message_id),
+        sender=contact if author is Author.CONTACT else person_of(message.from_user),
+        author=author,
+        text=text_of(message),
+        reply_to=_reply_to(message),
+        attachments=attachments_of(message),
+        automatic=bool(message.is_from_offline),
+        chat_kind=ChatKind.DIRECT,
+        chat_title=contact.name,
+        members=(contact,),
+        send_until=message.date + WINDOW if author is Author.CONTACT else None,
+    )
+
+
+def _business_author(view: Viewpoint, message: Message) -> Author:
+    if message.sender_business_bot is not None:
+        ours = message.sender_business_bot.id == view.bot_id
+        return Author.SELF_AS_OWNER if ours else Author.BOT
+    if view.is_owner(message.from_user):
+        return Author.SELF_AS_OWNER if _via_us(view, message) else Author.OWNER
+    return Author.BOT if message.from_user and message.from_user.is_bot else Author.CONTACT
+
+
+def _via_us(view: Viewpoint, message: Message) -> bool:
+    """True for a draft of ours that the owner posted through inline mode."""
+    return message.via_bot is not None and message.via_bot.id == view.bot_id
+
+
+def _counterpart(chat: Chat) -> Person:
+    name = f"{chat.first_name or ''} {chat.last_name or ''}".strip() or chat.username or str(chat.id)
+    return Person(id=str(chat.id), name=clean(name))
+
+
+def deleted_messages(
+    view: Viewpoint, update_id: int, deleted: BusinessMessagesDeleted, now: datetime
+) -> MessagesDeleted:
+    """Telegram does not say when it was; the update's number tells it from every other deletion."""
+    return MessagesDeleted(
+        key=f"delete:{deleted.chat.id}:{update_id}",
+        chat=view.chat(str(deleted.chat.id)),
+        at=now,
+        message_ids=tuple(map(str, deleted.message_ids)),
+    )
+
+
+# ─── Groups ──────────────────────────────────────────────────────────────────────────────────
+
+
+def group_message(view: Viewpoint, message: Message) -> MessageNew | None:
+    """A message of a group that the bot is in; None for what Telegram itself notes there."""
+    if is_service(message):
+        return None
+    return MessageNew(
+        key=message_key(str(message.chat.id), message.message_id),
+        chat=group_chat(view, message),
+        at=message.date,
+        message_id=str(message.message_id),
+        sender=group_sender(message),
+        author=group_author(view, message),
+        text=text_of(message),
+        reply_to=_reply_to(message),
+        mentions_owner=mentions_owner(view, message),
+        attachments=attachments_of(message),
+        automatic=bool(message.is_automatic_forward),
+        chat_kind=kind_of(message.chat),
+        chat_title=clean(message.chat.title or ""),
+    )
+
+
+def group_chat(view: Viewpoint, message: Message) -> ChatRef:
+    thread = message.message_thread_id if message.is_topic_message else None
+    return view.chat(str(message.chat.id), None if thread is None else str(thread))
+
+
+def kind_of(chat: Chat) -> ChatKind:
+    """A group that has a public name can be read by anyone."""
+    return ChatKind.PUBLIC if chat.username else ChatKind.GROUP
+
+
+def group_author(view: Viewpoint, message: Message) -> Author:
+    if message.sender_chat is not None:
+        return Author.CONTACT
+    if message.from_user is not None and message.from_user.id == view.bot_id:
+        return Author.SELF_AS_BOT
+    if view.is_owner(message.from_user):
+        return Author.SELF_AS_OWNER if _via_us(view, message) else Author.OWNER
+    return Author.BOT if message.from_user and message.from_user.is_bot else Author.CONTACT
+
+
+def group_sender(message: Message) -> Person:
+    """Who wrote it; an anonymous administrator and a channel write in a chat's name."""
+    if (chat := message.sender_chat) is not None:
+        return Person(id=str(chat.id), name=clean(chat.title or chat.username or str(chat.id)))
+    return person_of(message.from_user)
+
+
+def mentions_owner(view: Viewpoint, message: Message) -> bool:
+    """True if the owner is named or answered, or the bot that stands in for them."""
+    named = any(
+        _names_owner(view, message, entity) for entity in message.entities or message.caption_entities
+    )
+    answered = message.reply_to_message
+    if named or answered is None or answered.from_user is None or _is_topic_start(message):
+        return named
+    return view.is_owner(answered.from_user) or answered.from_user.id == view.bot_id
+
+
+def _names_owner(view: Viewpoint, message: Message, entity: MessageEntity) -> bool:
+    if entity.type == MessageEntity.TEXT_MENTION:
+        return view.is_owner(entity.user)
+    if entity.type != MessageEntity.MENTION:
+        return False
+    name = entity_text(message.text or message.caption or "", entity).lstrip("@").lower()
+    return name != "" and name in (view.owner_username.lower(), view.bot_username.lower())
+
+
+def group_access(view: Viewpoint, update_id: int, changed: ChatMemberUpdated) -> AccessChanged:
+    """What the bot may do in a group since somebody let it in, restricted it, or threw it out."""
+    member = changed.new_chat_member
+    inside = member.status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR, ChatMember.MEMBER)
+    can_read = can_send = inside
+    if isinstance(member, ChatMemberRestricted):
+        can_read, can_send = member.is_member, member.is_member and member.can_send_messages
+    return AccessChanged(
+        key=f"access:{changed.chat.id}:{update_id}",
+        chat=view.chat(str(changed.chat.id)),
+        at=changed.date,
+        can_read=can_read,
+        can_send=can_send,
+        detail="" if can_send else "The bot may not write in this group.",
+    )
+
+
+def reactions(view: Viewpoint, update_id: int, changed: MessageReactionUpdated) -> Iterator[Reaction]:
+    """What was taken off a message, then what was put on it."""
+    old = [_emoji(one) for one in changed.old_reaction]
+    new = [_emoji(one) for one in changed.new_reaction]
+    removed = [(emoji, False) for emoji in old if emoji not in new]
+    for emoji, added in removed + [(emoji, True) for emoji in new if emoji not in old]:
+        sender = _reactor(changed)
+        sign = "+" if added else "-"
+        yield Reaction(
+            key=f"reaction:{changed.chat.id}:{changed.message_id}:{sender.id}:{sign}{emoji}:{update_id}",
+            chat=view.chat(str(changed.chat.id)),
+            at=changed.date,
+            message_id=str(changed.message_id),
+            sender=sender,
+            author=_reaction_author(view, changed.user),
+            emoji=emoji,
+            added=added,
+        )
+
+
+def _reaction_author(view: Viewpoint, user: User | None) -> Author:
+    if view.is_owner(user):
+        return Author.OWNER
+    return Author.BOT if user is not None and user.is_bot else Author.CONTACT
+
+
+def _reactor(changed: MessageReactionUpdated) -> Person:
+    if changed.user is None and (chat := changed.actor_chat) is not None:
+        return Person(id=str(chat.id), name=clean(chat.title or str(chat.id)))
+    return person_of(changed.user)
+
+
+def _emoji(reaction: ReactionType) -> str:
+    if isinstance(reaction, ReactionTypeEmoji):
+        return reaction.emoji
+    return f"custom:{reaction.custom_emoji_id}" if isinstance(reaction, ReactionTypeCustomEmoji) else "⭐"
+
+
+# ─── Edits and forwards, anywhere ────────────────────────────────────────────────────────────
+
+
+def edited(update_id: int, original: MessageNew, message: Message) -> MessageEdited:
+    """An edit, with the whole message. Two edits of one second are told apart by their updates' numbers."""
+    at = message.edit_date or message.date
+    return MessageEdited(
+        key=f"edit:{original.chat.chat}:{original.message_id}:{int(at.timestamp())}:{update_id}",
+        chat=original.chat,
+        at=at,
+        message_id=original.message_id,
+        text=original.text,
+        original=original,
+    )
+
+
+def forwarded_message(view: Viewpoint, message: Message) -> MessageNew:
+    """What the owner forwarded to the bot, as its writer's own.
+
+    Where Telegram tells who wrote it, it stands in the owner's chat with that person, so that what the
+    owner copies from our draft and sends there by hand is known for a draft. Its id is none of that
+    chat's, so it never meets a live message. Who hides behind `forwarded` is nobody in particular:
+    names identify no one.
+    """
+    origin = message.forward_origin
+    user = origin.sender_user if isinstance(origin, MessageOriginUser) else None
+    sender = person_of(user) if user is not None else Person(id=FORWARDED, name="Forwarded")
+    message_id = f"{FORWARDED}-{message.message_id}"
+    return MessageNew(
+        key=message_key(sender.id, message_id),
+        chat=view.chat(sender.id),
+        at=origin.date if origin is not None else message.date,
+        message_id=message_id,
+        sender=sender,
+        author=Author.CONTACT,
+        text=text_of(message),
+        attachments=attachments_of(message),
+        chat_kind=ChatKind.DIRECT,
+        chat_title=sender.name if user is not None else "Forwarded messages",
+        members=(sender,) if user is not None else None,
+        pointed_at=True,
+    )
+
+
+# ─── Parts ───────────────────────────────────────────────────────────────────────────────────
+
+
+def message_key(chat: str, message_id: int | str) -> str:
+    return f"message:{chat}:{message_id}"
+
+
+def person_of(user: User | None) -> Person:
+    if user is None:
+        return Person(id="unknown", name="Somebody")
+    return Person(id=str(user.id), name=clean(user.full_name or str(user.id)), is_bot=user.is_bot)
+
+
+def text_of(message: Message) -> str:
+    """The words of a message, or those under its picture."""
+    if message.text:
+        return clean(plain_text(message.text, message.entities))
+    return clean(plain_text(message.caption or "", message.caption_entities))
+
+
+def _reply_to(message: Message) -> str | None:
+    if message.reply_to_message is None or _is_topic_start(message):
+        return None
+    return str(message.reply_to_message.message_id)
+
+
+def _is_topic_start(message: Message) -> bool:
+    """In a topic, every message that answers none answers the note that opened the topic."""
+    answered = message.reply_to_message
+    return answered is not None and answered.forum_topic_created is not None
