@@ -22,6 +22,7 @@ KINDS: dict[object, Literal["events_api", "interactive"]] = {
     "interactive": "interactive",
 }
 HELLO_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 SHORT_LIFE = 1.0
 """A connection that ends sooner, in seconds, is not replaced at once: the supervisor waits before it tries."""
 
@@ -52,7 +53,11 @@ class SocketMode:
         url = await self._web.socket_url()
         try:
             async with asyncio.timeout(HELLO_SECONDS):
-                socket = await self._web.session.ws_connect(url, heartbeat=self._config.heartbeat_seconds)
+                socket = await self._web.session.ws_connect(
+                    url,
+                    heartbeat=self._config.heartbeat_seconds,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                )
                 hello: Any = await socket.receive_json()
         except (aiohttp.ClientError, TimeoutError, TypeError, ValueError) as error:
             raise PlatformError(f"Slack's connection failed ({type(error).__name__}).") from None
@@ -80,21 +85,20 @@ class SocketMode:
             await socket.close()
 
     async def _read(self, socket: Socket) -> None:
+        """What comes by one connection, until it ends; `close` ends it when this is cancelled."""
         began = time.monotonic()
         replaced = False
-        try:
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                envelope = cast("dict[str, Any]", message.json())
-                if envelope.get("type") == "disconnect":
-                    _check_reason(str(envelope.get("reason")))
-                    replaced = True
-                    self._wanted.set()
-                else:
-                    self._take(socket, envelope)
-        finally:
-            self._sockets.remove(socket)
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            envelope = cast("dict[str, Any]", message.json())
+            if envelope.get("type") == "disconnect":
+                _check_reason(str(envelope.get("reason")))
+                replaced = True
+                self._wanted.set()
+            else:
+                self._take(socket, envelope)
+        self._sockets.remove(socket)
         if not replaced:
             if time.monotonic() - began < SHORT_LIFE:
                 raise PlatformError("Slack's connection broke off at once.")
