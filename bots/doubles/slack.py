@@ -120,8 +120,10 @@ class SlackDouble:
         self, fault: Fault, method: str, user: str, given: Json, request: web.Request
     ) -> web.StreamResponse | None:
         """The answer of a call that goes wrong; None when it goes on after all."""
-        if fault.taken:
-            await self.api.call(method, user, given)
+        told = await self.api.call(method, user, given) if fault.taken else {}
+        if fault.kind == "late":
+            await asyncio.sleep(fault.seconds)
+            return web.json_response({"ok": True, **told})
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             return web.json_response({"ok": False, "error": "request_timeout"}) if fault.taken else None
@@ -238,7 +240,7 @@ class SlackDouble:
         for user in seen * (2 if self.twice else 1):
             await self.bring_event(event, seen_by=user, external=channel.external)
 
-    async def bring_event(self, event: Json, *, seen_by: str = OWNER, external: bool = False) -> None:
+    async def bring_event(self, event: Json, *, seen_by: str = OWNER, external: bool | None = False) -> None:
         payload = {
             "type": "event_callback",
             "team_id": TEAM,
@@ -247,7 +249,7 @@ class SlackDouble:
             "event_id": f"Ev{self.workspace.number():06d}",
             "event_time": int(time.time()),
             "authorizations": [{"team_id": TEAM, "user_id": seen_by, "is_bot": seen_by == BOT_USER}],
-            "is_ext_shared_channel": external,
+            **({} if external is None else {"is_ext_shared_channel": external}),
         }
         await self._bring("events_api", payload)
 

@@ -33,7 +33,8 @@ class ApiError(Exception):
 class Fault:
     """What happens to the next call of a method. `taken`: the call is carried out all the same."""
 
-    kind: Literal["ratelimited", "error", "status", "drop", "slow"]
+    kind: Literal["ratelimited", "error", "status", "drop", "slow", "late"]
+    """`late`: carried out, and answered well after so many seconds; needs `taken`."""
     taken: bool = False
     seconds: float = 0.0
     code: str = ""
@@ -309,11 +310,11 @@ class SlackApi:
         if message is None:
             raise ApiError("message_not_found")
         reactions: list[Json] = message.setdefault("reactions", [])
-        found = next((one for one in reactions if one["name"] == name), None)
+        found: Json | None = next((one for one in reactions if one["name"] == name), None)
         if added == (found is not None and user in found["users"]):
             raise ApiError("already_reacted" if added else "no_reaction")
         if found is None:
-            found = {"name": name, "users": [], "count": 0}
+            found = cast("Json", {"name": name, "users": [], "count": 0})
             reactions.append(found)
         if added:
             found["users"].append(user)
@@ -396,13 +397,13 @@ def _check_blocks(blocks: list[Json], most: int) -> None:
     """As Slack's own library describes them: lengths, counts, and no kind that it does not know."""
     if len(blocks) > most:
         raise ApiError("invalid_blocks")
-    parsed = Block.parse_all(cast("Any", blocks))
+    parsed: list[Any] = Block.parse_all(cast("Any", blocks))  # pyright: ignore[reportUnknownMemberType] -- bare dicts
     try:
         for block in parsed:
             block.to_dict()
     except SlackObjectFormationError as error:
         raise ApiError(f"invalid_blocks: {error}") from None
-    if len(parsed) != len(blocks) or any(not isinstance(one, Block) for one in parsed):
+    if len(parsed) != len(blocks):
         raise ApiError("invalid_blocks")
     ids = [str(block["block_id"]) for block in blocks if block.get("block_id")]
     if len(ids) != len(set(ids)):
@@ -416,7 +417,7 @@ def _check_blocks(blocks: list[Json], most: int) -> None:
 def _check_view(view: Json) -> None:
     _check_blocks(view["blocks"], 100)
     try:
-        View(**view).to_dict()
+        View(**view).to_dict()  # pyright: ignore[reportUnknownMemberType] -- as above
     except SlackObjectFormationError as error:
         raise ApiError(f"invalid_arguments: {error}") from None
     if any(block["type"] == "input" for block in view["blocks"]) and not view.get("submit"):

@@ -13,9 +13,11 @@ from core.clock import Clock
 from core.desk import Desk, DeskChat
 from core.errors import AccessRevoked, PlatformError
 from core.events import Event, Gap
+from core.history.slack import time_of
 
 OVERLAP_SECONDS = 360
-"""Slack brings an unconfirmed event again at once, after 1 and after 5 minutes: a later one may be kept already."""
+"""Slack brings an unconfirmed event again at once, after 1 and after 5 minutes. So a later one may be kept
+already, and what is no older than this is told as new: Slack would bring it to be answered, too."""
 CHATS = 500
 PAGES = 10
 REPLY_PAGES = 5
@@ -111,7 +113,8 @@ class Backfill:
     async def _told(self, channel: str, raw: Json, since: str) -> list[Event]:
         """The message, and its edit: the message itself may have been kept before it was edited."""
         scene = await self._reading.scene(channel, raw)
-        message = await self._reading.message(channel, raw, backfilled=True)
+        age = self._clock.now() - time_of(str(raw["ts"]))
+        message = await self._reading.message(channel, raw, backfilled=age.total_seconds() > OVERLAP_SECONDS)
         if message is None:
             return []
         found: list[Event] = [message] if _decimal(raw["ts"]) > Decimal(since) else []

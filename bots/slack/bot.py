@@ -100,6 +100,7 @@ class SlackBot:
     async def start(self) -> None:
         """Raises `AccessRevoked` or another `PlatformError`, with a sentence each."""
         _check_config(self._config)
+        await self.stop()
         self._failure, self._lost = None, None
         self._messages, self._pressed, self._typed = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
         web = SlackWeb(self._config)

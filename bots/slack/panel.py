@@ -213,7 +213,7 @@ class Panel:
             raise
         except PlatformError as error:
             log.warning("answer.failed", error=type(error).__name__)
-            note = "Slack did not take the file.."
+            note = "Slack did not take the file."
         await self.say(note)
 
     async def publish_home(self) -> None:

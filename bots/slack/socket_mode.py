@@ -56,7 +56,7 @@ class SocketMode:
                 socket = await self._web.session.ws_connect(
                     url,
                     heartbeat=self._config.heartbeat_seconds,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),  # pyright: ignore[reportCallIssue] -- its fields are attrs'
                 )
                 hello: Any = await socket.receive_json()
         except (aiohttp.ClientError, TimeoutError, TypeError, ValueError) as error:
