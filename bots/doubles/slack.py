@@ -46,11 +46,18 @@ __all__ = [
 ]
 
 
+EVERYTHING: frozenset[str] = frozenset()
+"""No manifest: the app may do everything, and hears of everything."""
+
+
 class SlackDouble:
     """The platform. It outlives the bot: what was posted stays, what was not confirmed waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, manifest: Json | None = None) -> None:
         self.workspace = Workspace()
+        self._user_events, self._bot_events = (
+            self._installed(manifest) if manifest else (EVERYTHING, EVERYTHING)
+        )
         self.api = SlackApi(self.workspace, self._emit)
         self.twice = False
         """Every event also comes by the other subscription, under another event id."""
@@ -66,6 +73,13 @@ class SlackDouble:
         self._waiting: dict[str, Json] = {}
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
+
+    def _installed(self, manifest: Json) -> tuple[frozenset[str], frozenset[str]]:
+        """Give the tokens what the manifest asks for; the events that it subscribes to."""
+        scopes = manifest["oauth_config"]["scopes"]
+        self.workspace.scopes = {OWNER_TOKEN: set(scopes["user"]), BOT_TOKEN: set(scopes["bot"])}
+        subscribed = manifest["settings"]["event_subscriptions"]
+        return frozenset(subscribed["user_events"]), frozenset(subscribed["bot_events"])
 
     # ─── the server ──────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +119,7 @@ class SlackDouble:
         try:
             user = self.api.user_of(method, token)
             self.api.asked.append((method, user, given))
+            self.api.check_scope(method, token, given)
             fault = self.api.faults[method].pop(0) if self.api.faults[method] else None
             if fault is not None and (broken := await self._broken(fault, method, user, given, request)):
                 return broken
@@ -240,7 +255,17 @@ class SlackDouble:
         for user in seen * (2 if self.twice else 1):
             await self.bring_event(event, seen_by=user, external=channel.external)
 
+    def _is_subscribed(self, event: Json, seen_by: str) -> bool:
+        subscribed = self._bot_events if seen_by == BOT_USER else self._user_events
+        kinds = {"im": "im", "mpim": "mpim", "group": "groups", "channel": "channels"}
+        name = str(event.get("type"))
+        if name == "message":
+            name = f"message.{kinds.get(str(event.get('channel_type')), '')}"
+        return subscribed is EVERYTHING or name in subscribed
+
     async def bring_event(self, event: Json, *, seen_by: str = OWNER, external: bool | None = False) -> None:
+        if not self._is_subscribed(event, seen_by):
+            return
         payload = {
             "type": "event_callback",
             "team_id": TEAM,
@@ -510,9 +535,9 @@ class SlackDouble:
 
 
 @asynccontextmanager
-async def slack_double() -> AsyncGenerator[SlackDouble]:
-    """A workspace that is running."""
-    double = SlackDouble()
+async def slack_double(manifest: Json | None = None) -> AsyncGenerator[SlackDouble]:
+    """A workspace that is running, with the app that the manifest describes."""
+    double = SlackDouble(manifest)
     await double.open()
     try:
         yield double

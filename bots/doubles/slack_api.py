@@ -44,25 +44,27 @@ class Fault:
 Emit = Callable[[Channel, Json], Awaitable[None]]
 Method = Callable[[str, Json], Awaitable[Json]]
 
-SCOPES: dict[str, tuple[str, ...]] = {
-    "chat.postMessage": ("chat:write",),
-    "chat.update": ("chat:write",),
-    "chat.delete": ("chat:write",),
-    "conversations.info": ("channels:read", "groups:read", "im:read", "mpim:read"),
-    "conversations.members": ("channels:read", "groups:read", "im:read", "mpim:read"),
-    "conversations.list": ("channels:read", "groups:read", "im:read", "mpim:read"),
-    "conversations.history": ("channels:history", "groups:history", "im:history", "mpim:history"),
-    "conversations.replies": ("channels:history", "groups:history", "im:history", "mpim:history"),
-    "conversations.open": ("im:write",),
-    "users.info": ("users:read",),
-    "users.list": ("users:read",),
-    "bots.info": ("users:read",),
-    "reactions.add": ("reactions:write",),
-    "reactions.remove": ("reactions:write",),
-    "files.getUploadURLExternal": ("files:write",),
-    "files.completeUploadExternal": ("files:write",),
+SCOPES: dict[str, str] = {
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "chat.delete": "chat:write",
+    "conversations.info": "{kind}:read",
+    "conversations.members": "{kind}:read",
+    "conversations.history": "{kind}:history",
+    "conversations.replies": "{kind}:history",
+    "conversations.open": "im:write",
+    "users.info": "users:read",
+    "users.list": "users:read",
+    "bots.info": "users:read",
+    "reactions.add": "reactions:write",
+    "reactions.remove": "reactions:write",
+    "files.getUploadURLExternal": "files:write",
+    "files.completeUploadExternal": "files:write",
 }
-"""Any one of these lets a token call the method; methods that are not named need none."""
+"""What a token must bear for a method; `{kind}` is the chat's. Methods that are not named need nothing."""
+
+KINDS = {"im": "im", "mpim": "mpim", "group": "groups", "channel": "channels"}
+LISTED = {"im": "im", "mpim": "mpim", "private_channel": "group", "public_channel": "channel"}
 
 
 class SlackApi:
@@ -114,10 +116,19 @@ class SlackApi:
         user = self.workspace.tokens.get(token)
         if user is None:
             raise ApiError("invalid_auth")
-        wanted, borne = SCOPES.get(method, ()), self.workspace.scopes.get(token)
-        if wanted and borne is not None and not borne & set(wanted):
-            raise ApiError("missing_scope")
         return user
+
+    def check_scope(self, method: str, token: str, given: Json) -> None:
+        """Raises `ApiError` where the token may not do that there."""
+        borne = self.workspace.scopes.get(token)
+        channel = self.workspace.channels.get(str(given.get("channel")))
+        wanted = (
+            [SCOPES[method].format(kind=KINDS[channel.kind] if channel else "im")] if method in SCOPES else []
+        )
+        if method == "conversations.list":
+            wanted = [f"{KINDS[LISTED[kind]]}:read" for kind in str(given["types"]).split(",")]
+        if borne is not None and not borne.issuperset(wanted):
+            raise ApiError("missing_scope")
 
     async def call(self, method: str, user: str, given: Json) -> Json:
         found = self._methods.get(method)
@@ -173,8 +184,7 @@ class SlackApi:
         return {"channel": self._channel(user, given["channel"]).told(user)}
 
     async def _list(self, user: str, given: Json) -> Json:
-        kinds = {"im": "im", "mpim": "mpim", "private_channel": "group", "public_channel": "channel"}
-        wanted = {kinds[kind] for kind in str(given.get("types", "public_channel")).split(",")}
+        wanted = {LISTED[kind] for kind in str(given.get("types", "public_channel")).split(",")}
         found = [
             one for one in self.workspace.channels.values() if user in one.members and one.kind in wanted
         ]

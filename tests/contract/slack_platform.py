@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -17,6 +18,7 @@ from core.events import Author, ChatRef, MessageNew, Person
 from core.vocabulary import ChatKind
 from tests.bots.standins import MemoryDesk, MemoryState
 
+MANIFEST = Path(__file__).parents[2] / "deploy" / "slack-manifest.json"
 CHATS = {"jonas": ("D0JONAS", "U0JONAS", "Jonas"), "dana": ("D0DANA", "U0DANA", "Dana")}
 
 
@@ -100,13 +102,13 @@ class Slack:
 
 @asynccontextmanager
 async def slack() -> AsyncGenerator[Slack]:
-    async with slack_double() as double:
+    async with slack_double(json.loads(MANIFEST.read_text())) as double:
         yield Slack(double=double)
 
 
 @asynccontextmanager
 async def repeating_slack() -> AsyncGenerator[Slack]:
     """One where everything comes by two subscriptions."""
-    async with slack_double() as double:
+    async with slack_double(json.loads(MANIFEST.read_text())) as double:
         double.twice = True
         yield Slack(double=double)
