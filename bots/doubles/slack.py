@@ -263,8 +263,11 @@ class SlackDouble:
             name = f"message.{kinds.get(str(event.get('channel_type')), '')}"
         return subscribed is EVERYTHING or name in subscribed
 
-    async def bring_event(self, event: Json, *, seen_by: str = OWNER, external: bool | None = False) -> None:
-        if not self._is_subscribed(event, seen_by):
+    async def bring_event(
+        self, event: Json, *, seen_by: str = OWNER, external: bool | None = False, anyway: bool = False
+    ) -> None:
+        """Tell the app of an event that it subscribes to; `anyway`, also of one that Slack never sends."""
+        if not anyway and not self._is_subscribed(event, seen_by):
             return
         payload = {
             "type": "event_callback",

@@ -45,6 +45,8 @@ class Channel:
     members: list[str]
     external: bool = False
     archived: bool = False
+    created: int = 0
+    """Unix seconds."""
     messages: dict[str, Json] = field(default_factory=dict[str, Json])
     """By `ts`: every message that stands there now, replies too."""
 
@@ -58,6 +60,7 @@ class Channel:
             "is_private": self.kind != "channel",
             "is_ext_shared": self.external,
             "is_archived": self.archived,
+            "created": self.created,
             **({"user": other} if self.kind == "im" else {"name": self.name}),
         }
 
@@ -122,7 +125,12 @@ class Workspace:
         self, channel_id: str, kind: Kind, members: list[str], *, name: str = "", external: bool = False
     ) -> Channel:
         channel = Channel(
-            id=channel_id, kind=kind, name=name or channel_id.lower(), members=members, external=external
+            id=channel_id,
+            kind=kind,
+            name=name or channel_id.lower(),
+            members=members,
+            external=external,
+            created=int(time.time()),
         )
         self.channels[channel_id] = channel
         return channel

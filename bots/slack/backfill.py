@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import cast
 
@@ -12,14 +13,16 @@ from bots.slack.web import Json, Refused
 from core.clock import Clock
 from core.desk import Desk, DeskChat
 from core.errors import AccessRevoked, PlatformError
-from core.events import Event, Gap
+from core.events import ChatRef, Event, Gap
 from core.history.slack import time_of
+from core.vocabulary import ChatKind, Mode
 
 OVERLAP_SECONDS = 360
 """Slack brings an unconfirmed event again at once, after 1 and after 5 minutes. So a later one may be kept
 already, and what is no older than this is told as new: Slack would bring it to be answered, too."""
 CHATS = 500
 PAGES = 10
+LIST_PAGES = 10
 REPLY_PAGES = 5
 LOOK_BACK = 100
 """Earlier messages of a chat in which new replies and edits are looked for."""
@@ -30,12 +33,14 @@ Put = Callable[[Sequence[Event]], Awaitable[None]]
 class Backfill:
     """Closes the gap of each listened chat, once per connection; never the history before Locum came.
 
-    Replies in threads whose root is further back than the latest 100 messages before the gap, reactions
-    and deletions of that time cannot be found this way.
+    Direct messages that somebody opened meanwhile are read from their beginning. Replies in threads whose
+    root is further back than the latest 100 messages before the gap, reactions and deletions of that time
+    cannot be found this way.
     """
 
-    def __init__(self, reading: Reading, desk: Desk, clock: Clock, put: Put) -> None:
+    def __init__(self, reading: Reading, desk: Desk, clock: Clock, put: Put, *, app_channel: str) -> None:
         self._reading, self._desk, self._clock, self._put = reading, desk, clock, put
+        self._app_channel = app_channel
         self._pending: dict[str, DeskChat] = {}
         self._marked: dict[str, DeskChat] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -54,9 +59,33 @@ class Backfill:
         self._marked.clear()
 
     async def run(self) -> None:
-        """Every chat that is left, those of the latest messages first."""
+        """Every chat that is left, those of the latest messages first; then the chats that are new."""
+        newest = max((chat.newest_at for chat in self._pending.values() if chat.newest_at), default=None)
         for channel in tuple(self._pending):
             await self.ensure(channel)
+        if newest is not None:
+            await self._new_chats(newest)
+
+    async def _new_chats(self, since: datetime) -> None:
+        """Direct messages that began after the latest message that was kept."""
+        params = {"types": "im,mpim", "exclude_archived": True}
+        try:
+            found = [
+                chat
+                async for chat in self._reading.web.pages(
+                    "conversations.list", "channels", most=LIST_PAGES, **params
+                )
+                if int(chat.get("created") or 0) > since.timestamp() - OVERLAP_SECONDS
+            ]
+        except AccessRevoked:
+            raise
+        except PlatformError:
+            return
+        for chat in found:
+            ref = self._reading.us.chat(str(chat["id"]))
+            if ref.chat != self._app_channel and await self._desk.chat(ref) is None:
+                self._pending[ref.chat] = _unheard_of(ref, since)
+                await self.ensure(ref.chat)
 
     async def ensure(self, channel: str) -> None:
         """Close the chat's gap if it is open; whoever tells something of the chat asks for that first."""
@@ -129,6 +158,21 @@ class Backfill:
             at=self._clock.now(),
             since=chat.newest_at,
         )
+
+
+def _unheard_of(ref: ChatRef, since: datetime) -> DeskChat:
+    """A chat that core does not know, as if it had been kept until then."""
+    return DeskChat(
+        ref=ref,
+        title="",
+        kind=ChatKind.DIRECT,
+        mode=Mode.OFF,
+        listened=True,
+        external=False,
+        paused_until=None,
+        newest=f"{since.timestamp():.6f}",
+        newest_at=since,
+    )
 
 
 def _edited_at(raw: Json) -> Decimal:

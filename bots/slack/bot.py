@@ -202,7 +202,11 @@ class SlackBot:
             panel=panel,
             presses=Presses(reading, panel, self._desk, self._clock),
             backfill=Backfill(
-                reading, self._desk, self._clock, lambda events: self._deliveries.put(None, events)
+                reading,
+                self._desk,
+                self._clock,
+                lambda events: self._deliveries.put(None, events),
+                app_channel=panel.channel,
             ),
         )
 

@@ -25,6 +25,7 @@ def keep(workspace: Slack, chat: str, stamp: str) -> None:
 def aged(workspace: Slack, seconds: float = 3600) -> None:
     """Everything that stands there was written so much earlier."""
     for channel in workspace.double.workspace.channels.values():
+        channel.created -= int(seconds)
         shift = {stamp: f"{float(stamp) - seconds:.6f}" for stamp in channel.messages}
         for message in channel.messages.values():
             message["ts"] = shift[message["ts"]]
@@ -293,6 +294,24 @@ async def test_replies_in_threads_are_found_although_history_does_not_show_them(
     async with Life(workspace) as life:
         (message,) = await life.sees(MessageNew)
     assert (message.message_id, message.chat.thread, message.backfilled) == (later, root, True)
+
+
+async def test_direct_messages_that_somebody_opened_meanwhile_are_read_too(workspace: Slack) -> None:
+    await workspace.double.writes(JONAS, "D0JONAS", "kept")
+    aged(workspace)
+    keep(workspace, "jonas", await the_only_stamp(workspace))
+    workspace.double.workspace.add_user("U0EVE", "Eve")
+    workspace.double.workspace.add_channel("D0EVE", "im", [OWNER, "U0EVE"])
+    await workspace.double.writes("U0EVE", "D0EVE", "we never talked before")
+    await workspace.double.writes(DANA, "D0DANA", "in an old chat that core never heard of")
+    workspace.double._waiting.clear()
+    async with Life(workspace) as life:
+        await until(lambda: "we never talked before" in life.texts)
+        await life.double.tells_app("status")
+        await life.quiet()
+    assert [message.sender.name for message in once(life, "D0EVE")] == ["Eve"]
+    assert once(life, "D0DANA") == []
+    assert life.of(Gap) == []
 
 
 async def test_an_edit_during_an_outage_is_the_same_event_as_live(workspace: Slack) -> None:
