@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePosixPath
@@ -86,7 +86,7 @@ class Slack:
         if raw.get("subtype") not in KEPT:
             return Skipped(kind=str(raw["subtype"])[:40])
         stamp, thread = str(raw["ts"]), raw.get("thread_ts")
-        attachments = tuple(_attachment(file) for file in raw.get("files") or ())
+        attachments = tuple(attachment_of(file) for file in raw.get("files") or ())
         text = clean(self._text(raw))
         if not text and not attachments:
             return Skipped(kind="empty")
@@ -95,9 +95,9 @@ class Slack:
             chat=chat,
             id=stamp,
             sender=self._person(str(raw["user"]), raw.get("user_profile")),
-            sent_at=_time(stamp),
+            sent_at=time_of(stamp),
             text=text,
-            edited_at=_time(str(edited["ts"])) if edited else None,
+            edited_at=time_of(str(edited["ts"])) if edited else None,
             reply_to=str(thread) if thread and thread != stamp else None,
             thread=str(thread) if thread else None,
             attachments=attachments,
@@ -119,28 +119,14 @@ class Slack:
         return known
 
     def _text(self, raw: dict[str, Any]) -> str:
-        text = str(raw.get("text") or "")
-        blocks = _rich_text(raw.get("blocks"))
-        # `text` may be cut short where the blocks are whole.
-        if len(blocks) > len(text):
-            text = blocks
-        return self.decode(text)
+        return self.decode(markup_of(raw))
 
     def decode(self, text: str) -> str:
-        """Slack's markup as plain text: tokens first, so that an escaped `<` never becomes one."""
-        return html.unescape(TOKEN.sub(self._token, text))
-
-    def _token(self, match: re.Match[str]) -> str:
-        sigil, body, label = match[1], match[2], match[3]
-        if sigil == "@":
-            return "@" + (label or html.escape(self._person(body).name, quote=False))
-        if sigil == "#":
-            return "#" + (label or self._channel_names.get(body, body))
-        if sigil == "!":
-            if body.startswith(("date^", "subteam^")):
-                return label or body.partition("^")[0]
-            return "@" + (label or body).lstrip("@")
-        return f"{label} ({body})" if label and label != body else body
+        return decode(
+            text,
+            person=lambda user: self._person(user).name,
+            channel=lambda channel: self._channel_names.get(channel, channel),
+        )
 
     def _load(self, name: str) -> list[dict[str, Any]]:
         path = self._root + name
@@ -160,7 +146,7 @@ class Slack:
 
     def _read_users(self) -> dict[str, Person]:
         self._raw_users = [*self._load("org_users.json"), *self._load("users.json")]
-        return {str(user["id"]): _user(user) for user in self._raw_users}
+        return {str(user["id"]): person_of(user) for user in self._raw_users}
 
     def _team(self) -> str:
         teams = [str(user["team_id"]) for user in self._raw_users if user.get("team_id")]
@@ -221,7 +207,7 @@ class Slack:
             )
 
 
-def _user(raw: dict[str, Any]) -> Person:
+def person_of(raw: dict[str, Any]) -> Person:
     profile = raw.get("profile")
     shown = cast("dict[str, Any]", profile) if isinstance(profile, dict) else {}
     name = shown.get("display_name") or raw.get("real_name") or shown.get("real_name") or raw.get("name")
@@ -236,7 +222,7 @@ def _order(raw: object) -> Decimal:
     return stamp if stamp.is_finite() else Decimal(0)
 
 
-def _time(stamp: str) -> datetime:
+def time_of(stamp: str) -> datetime:
     """A `ts` to the microsecond; floats would make neighbours collide."""
     if not re.fullmatch(r"\d{1,11}(\.\d{1,6})?", stamp):
         raise ValueError
@@ -244,7 +230,32 @@ def _time(stamp: str) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(fraction.ljust(6, "0") or 0))
 
 
-def _attachment(raw: dict[str, Any]) -> Attachment:
+def markup_of(raw: dict[str, Any]) -> str:
+    """A message's words in Slack's own markup: `text` may be cut short where the blocks are whole."""
+    text = str(raw.get("text") or "")
+    blocks = rich_text(raw.get("blocks"))
+    return blocks if len(blocks) > len(text) else text
+
+
+def decode(text: str, *, person: Callable[[str], str], channel: Callable[[str], str]) -> str:
+    """Slack's markup as plain text: tokens first, so that an escaped `<` never becomes one."""
+
+    def plain(match: re.Match[str]) -> str:
+        sigil, body, label = match[1], match[2], match[3]
+        if sigil == "@":
+            return "@" + (label or html.escape(person(body), quote=False))
+        if sigil == "#":
+            return "#" + (label or html.escape(channel(body), quote=False))
+        if sigil == "!":
+            if body.startswith(("date^", "subteam^")):
+                return label or body.partition("^")[0]
+            return "@" + (label or body).lstrip("@")
+        return f"{label} ({body})" if label and label != body else body
+
+    return html.unescape(TOKEN.sub(plain, text))
+
+
+def attachment_of(raw: dict[str, Any]) -> Attachment:
     size: object = raw.get("size")
     return Attachment(
         kind="file",
@@ -255,7 +266,7 @@ def _attachment(raw: dict[str, Any]) -> Attachment:
     )
 
 
-def _rich_text(blocks: object) -> str:
+def rich_text(blocks: object) -> str:
     """The text of rich_text blocks, in Slack's own markup."""
     if not isinstance(blocks, list):
         return ""
