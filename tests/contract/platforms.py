@@ -8,6 +8,7 @@ from typing import Protocol
 from bots.console.bot import ConsoleBot
 from core.bot import Bot
 from core.events import ChatRef, MessageNew, Person
+from tests.contract.discord_platform import discord
 from tests.loopback import LoopbackBot
 
 
@@ -124,4 +125,5 @@ PLATFORMS: tuple[Callable[[], AbstractAsyncContextManager[Platform]], ...] = (
     forgetful_loopback,
     repeating_loopback,
     console,
+    discord,
 )
