@@ -7,7 +7,8 @@ from typing import cast
 import structlog
 
 from bots.discord.places import Place, Places
-from bots.discord.rest import Api, Raw, Refused
+from bots.discord.raw import Raw
+from bots.discord.rest import MESSAGES, Api, Refused, at
 from bots.discord.translate import Identities, message_edited, message_new, time_of
 from core.desk import Desk, DeskChat
 from core.events import ChatRef, Event, Gap, MessageNew
@@ -70,9 +71,7 @@ class BackFill:
                 return
             last = max((str(raw["id"]) for raw in page), key=int)
 
-    async def _edits(
-        self, chat: DeskChat, who: Identities, since: datetime | None
-    ) -> AsyncIterator[Event]:
+    async def _edits(self, chat: DeskChat, who: Identities, since: datetime | None) -> AsyncIterator[Event]:
         """Of the last page that core has: what was edited while nobody listened."""
         if since is None:
             return
@@ -84,7 +83,7 @@ class BackFill:
                     yield event
 
     async def _page(self, chat: ChatRef, **asked: str | int) -> list[Raw]:
-        found = await self._api.read("/channels/{channel_id}/messages", query=asked, channel_id=chat.chat)
+        found = await self._api.read(at(MESSAGES, channel_id=chat.chat), asked)
         return cast("list[Raw]", found)
 
     async def _place(self, chat: ChatRef, raw: Raw) -> Place:

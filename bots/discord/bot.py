@@ -22,7 +22,8 @@ from bots.discord.intake import Intake
 from bots.discord.interactions import COMMANDS, Interactions
 from bots.discord.places import PLATFORM, Places
 from bots.discord.progress import Progress, Written
-from bots.discord.rest import NEW_TOKEN, Api, Raw, Refused, Unsure
+from bots.discord.raw import Raw
+from bots.discord.rest import MESSAGE, UNKNOWN_BOT, Api, Refused, Unsure, at
 from bots.discord.sending import MOST_TEXT, NO_MENTIONS, Sender
 from bots.discord.tickets import Tickets
 from bots.discord.translate import Identities, message_new
@@ -86,7 +87,7 @@ class DiscordBot:
             clock=self._clock,
         )
         self._client: Connection
-        self._ready = asyncio.Event()
+        self._ready, self._servers = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: PlatformError | None = None
         self._reached = ("", 0)
@@ -159,23 +160,23 @@ class DiscordBot:
         if len(text) > MOST_TEXT:
             return Receipt(status=ReceiptStatus.REFUSED, reason=f"it is longer than {MOST_TEXT} characters")
         body: Raw = {"content": text, "allowed_mentions": NO_MENTIONS}
-        return await self._done("PATCH", "/channels/{channel_id}/messages/{message_id}", message, body)
+        return await self._done("PATCH", MESSAGE, message, body)
 
     async def delete(self, messages: Sequence[MessageRef]) -> Receipt:
         """One after the other; ends at the first that is refused."""
         receipt = Receipt(status=ReceiptStatus.SENT)
         for message in messages:
-            receipt = await self._done("DELETE", "/channels/{channel_id}/messages/{message_id}", message)
+            receipt = await self._done("DELETE", MESSAGE, message)
             if receipt.status is not ReceiptStatus.SENT:
                 break
         return receipt
 
     async def react(self, message: MessageRef, emoji: str, *, added: bool = True) -> Receipt:
-        path = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
+        path = f"{MESSAGE}/reactions/{{emoji}}/@me"
         return await self._done("PUT" if added else "DELETE", path, message, emoji=emoji)
 
     async def show_typing(self, chat: ChatRef) -> None:
-        await self._api.call("POST", "/channels/{channel_id}/typing", channel_id=chat.chat)
+        await self._api.call("POST", at("/channels/{channel_id}/typing", channel_id=chat.chat))
 
     def history(self, chat: ChatRef, *, after: str | None, limit: int) -> AsyncIterator[MessageNew]:
         return self._back_fill.history(chat, self._intake.who, after=after, limit=limit)
@@ -183,9 +184,7 @@ class DiscordBot:
     async def fetch(self, message: MessageRef) -> MessageNew | None:
         chat = message.chat.chat
         try:
-            raw: Raw = await self._api.read(
-                "/channels/{channel_id}/messages/{message_id}", channel_id=chat, message_id=message.id
-            )
+            raw: Raw = await self._api.read(at(MESSAGE, channel_id=chat, message_id=message.id))
         except Refused:
             return None
         guild = None if self._places.is_direct(chat) else "server"
@@ -195,9 +194,9 @@ class DiscordBot:
     async def _done(
         self, method: str, path: str, message: MessageRef, body: Raw | None = None, **more: str
     ) -> Receipt:
-        inside = {"channel_id": message.chat.chat, "message_id": message.id, **more}
+        where = at(path, channel_id=message.chat.chat, message_id=message.id, **more)
         try:
-            await self._api.call(method, path, body, **inside)
+            await self._api.call(method, where, body)
         except Unsure as error:
             return Receipt(status=ReceiptStatus.UNKNOWN, reason=str(error))
         except PlatformError as error:
@@ -212,7 +211,7 @@ class DiscordBot:
             async with asyncio.timeout(READY_SECONDS):
                 await self._client.login(self._config.token.get_secret_value())
         except discord.LoginFailure as error:
-            raise AccessRevoked(NEW_TOKEN) from error
+            raise AccessRevoked(UNKNOWN_BOT) from error
         except (discord.HTTPException, OSError, TimeoutError) as error:
             raise PlatformError("Discord cannot be reached.", retry_after=30.0) from error
         user, application = self._client.user, self._client.application_id
@@ -234,9 +233,8 @@ class DiscordBot:
 
     async def _find_owner(self) -> None:
         try:
-            channel: Raw = await self._api.call(
-                "POST", "/users/@me/channels", {"recipient_id": self._config.owner_id}
-            )
+            wanted = {"recipient_id": self._config.owner_id}
+            channel: Raw = await self._api.call("POST", at("/users/@me/channels"), wanted)
         except Refused as error:
             raise AccessRevoked(
                 "Discord knows nobody by the id in LOCUM_DISCORD_OWNER_ID. Switch on Developer Mode (Settings, "
@@ -249,8 +247,8 @@ class DiscordBot:
         wanted = hashlib.sha256(json.dumps([application, COMMANDS]).encode()).hexdigest()
         if await self._state.get("commands") == wanted:
             return
-        await self._api.call("PUT", "/applications/{application_id}/commands", COMMANDS,
-                             application_id=application)  # fmt: skip
+        where = at("/applications/{application_id}/commands", application_id=application)
+        await self._api.call("PUT", where, COMMANDS)
         await self._state.put("commands", wanted)
 
     async def _until_ready(self) -> None:
@@ -294,12 +292,15 @@ class DiscordBot:
             self._ready.set()
         else:
             self._intake.take(name, raw)
+        if not any(server.unavailable for server in self._client.guilds):
+            self._servers.set()
 
     def _begin_session(self, raw: Raw) -> None:
         """A new session: what the last one did not tell is looked for, before this one counts as safe."""
         first = not self._progress.session
         session = str(raw.get("session_id") or "")
         hold = self._progress.begin(session, str(raw.get("resume_gateway_url") or ""))
+        self._servers.clear()
         number = self._progress.arriving
         arrived = self._progress.arrive(number) if number is not None else None
         if arrived:
@@ -329,8 +330,7 @@ class DiscordBot:
         """READY names the servers, and each is described a moment later."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SERVERS_SECONDS):
-                while any(guild.unavailable for guild in self._client.guilds):
-                    await asyncio.sleep(0.05)
+                await self._servers.wait()
 
     # ── how far core is ──────────────────────────────────────────────────────────────────────
 

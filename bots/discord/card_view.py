@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from discord.utils import escape_markdown
 
 from bots.card_text import CardText, DraftText
-from bots.discord.rest import Raw
+from bots.discord.raw import Raw
 from bots.words import split_text, without_mentions
 from core.events import DraftVerb
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from bots.card_text import card_text
 from bots.discord.card_view import buttons, pages, quoted
 from bots.discord.places import Places
-from bots.discord.rest import Api, Raw, Refused
+from bots.discord.raw import Raw
+from bots.discord.rest import MESSAGE, Address, Api, Refused, at
 from bots.discord.sending import LONGEST, NO_MENTIONS, SUPPRESS_EMBEDS, plain, post
 from bots.discord.tickets import EPHEMERAL, Ticket, Tickets
 from core.bot import BotState, Capability, Card
@@ -74,11 +75,7 @@ class Cards:
         if stand.ticket:
             return self._tickets.get(stand.ticket) is not None
         try:
-            await self._api.read(
-                "/channels/{channel_id}/messages/{message_id}",
-                channel_id=stand.channel,
-                message_id=stand.messages[0],
-            )
+            await self._api.read(at(MESSAGE, channel_id=stand.channel, message_id=stand.messages[0]))
         except Refused:
             return False
         return True
@@ -104,8 +101,7 @@ class Cards:
             await self._change(stand, message, body)
         for message in ids[len(bodies) :]:
             await self._take_away(stand, message)
-        for body in bodies[len(ids) :]:
-            ids.append(await self._add(stand, body))
+        ids += [await self._add(stand, body) for body in bodies[len(ids) :]]
         return stand.model_copy(update={"messages": tuple(ids[: len(bodies)])})
 
     async def _add(self, stand: Stand, body: Raw) -> str:
@@ -118,32 +114,19 @@ class Cards:
         if ticket is None:
             raise Refused("Discord takes no more answers to that command.")
         await self._tickets.spend(ticket)
-        raw = await self._api.call(
-            "POST",
-            "/webhooks/{webhook_id}/{webhook_token}",
-            plain(body["content"]) | {"flags": EPHEMERAL | SUPPRESS_EMBEDS},
-            webhook_id=ticket.application,
-            webhook_token=ticket.token,
-        )
+        body = plain(body["content"]) | {"flags": EPHEMERAL | SUPPRESS_EMBEDS}
+        raw: Raw = await self._api.call("POST", ticket.follow_ups, body)
         return str(raw["id"])
 
     async def _change(self, stand: Stand, message: str, body: Raw) -> None:
-        path, inside = self._address(stand, message)
-        await self._api.call("PATCH", path, body | {"allowed_mentions": NO_MENTIONS}, **inside)
+        body = body | {"allowed_mentions": NO_MENTIONS}
+        await self._api.call("PATCH", self._address(stand, message), body)
 
     async def _take_away(self, stand: Stand, message: str) -> None:
-        path, inside = self._address(stand, message)
-        await self._api.call("DELETE", path, **inside)
+        await self._api.call("DELETE", self._address(stand, message))
 
-    def _address(self, stand: Stand, message: str) -> tuple[str, dict[str, str]]:
+    def _address(self, stand: Stand, message: str) -> Address:
         ticket = self._tickets.get(stand.ticket) if stand.ticket else None
-        if ticket is None:
-            return "/channels/{channel_id}/messages/{message_id}", {
-                "channel_id": stand.channel,
-                "message_id": message,
-            }
-        return "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", {
-            "webhook_id": ticket.application,
-            "webhook_token": ticket.token,
-            "message_id": message,
-        }
+        if ticket is not None:
+            return ticket.message(message)
+        return at(MESSAGE, channel_id=stand.channel, message_id=message)

@@ -2,13 +2,13 @@
 
 import io
 import time
-from typing import cast
 
 import discord
 
 from bots.card_text import draft_of
 from bots.discord.card_view import quoted
-from bots.discord.rest import Api, Raw
+from bots.discord.raw import Raw
+from bots.discord.rest import MESSAGES, Api, at
 from bots.discord.sending import LONGEST, MOST_TEXT, nonce_of, plain, post
 from bots.words import split_text
 from core.clock import Clock
@@ -58,7 +58,7 @@ class Commands:
             await self._say(raw, await self._answer(word, rest))
         return ()
 
-    async def _answer(self, word: str, rest: str) -> str:  # noqa: PLR0911 -- one line a command
+    async def _answer(self, word: str, rest: str) -> str:  # noqa: C901, PLR0911 -- one line a command
         match word:
             case "status":
                 return await self._desk.status()
@@ -77,7 +77,9 @@ class Commands:
             case "listen" | "ignore":
                 found = await self._one_chat(rest)
                 return (
-                    found if isinstance(found, str) else await self._desk.listen(found.ref, on=word == "listen")
+                    found
+                    if isinstance(found, str)
+                    else await self._desk.listen(found.ref, on=word == "listen")
                 )
             case "mode":
                 return await self._mode(rest)
@@ -138,13 +140,9 @@ class Commands:
         except BadInput as error:
             await self._say(raw, str(error))
             return
-        await self._api.call(
-            "POST",
-            "/channels/{channel_id}/messages",
-            plain("What is kept:"),
-            files=[discord.File(io.BytesIO(kept), "locum-export.json")],
-            channel_id=str(raw["channel_id"]),
-        )
+        file = discord.File(io.BytesIO(kept), "locum-export.json")
+        where = at(MESSAGES, channel_id=str(raw["channel_id"]))
+        await self._api.call("POST", where, plain("What is kept:"), files=[file])
 
     async def _say(self, raw: Raw, text: str) -> None:
         """An answer in the owner's chat; the nonce makes one of a command that is delivered twice."""
@@ -158,7 +156,7 @@ def _hours(rest: str) -> float | None:
     if not rest:
         return PAUSE_HOURS
     try:
-        hours = float(rest.split()[0].removesuffix("h"))
+        hours = float(rest.split(maxsplit=1)[0].removesuffix("h"))
     except ValueError:
         return None
     return hours if 0 < hours <= 24 * 365 else None
@@ -169,4 +167,4 @@ def _listed(chats: tuple[DeskChat, ...]) -> str:
         f"{quoted(chat.title) or 'without a name'} · {chat.mode}{'' if chat.listened else ' · not listened to'}"
         for chat in chats
     ]
-    return "\n".join(cast("list[str]", lines)) or "There are no chats yet."
+    return "\n".join(lines) or "There are no chats yet."

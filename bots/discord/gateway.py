@@ -13,7 +13,8 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from bots.discord.config import DiscordConfig
 from bots.discord.progress import Progress
-from bots.discord.rest import NEW_TOKEN, Raw, Rest
+from bots.discord.raw import Raw
+from bots.discord.rest import UNKNOWN_BOT, Rest
 from core.errors import AccessRevoked, PlatformError
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ class Connection(discord.Client):
         self._gateway = yarl.URL(config.gateway_url)
         # discord.py has no parameter for either.
         self.http = self._connection.http = Rest(config.api_url, self.loop)
-        parsers = cast("dict[str, Callable[[Any], None]]", self._connection.parsers)
+        parsers = self._connection.parsers
         for name, parser in tuple(parsers.items()):
             parsers[name] = self._told(name, parser)
 
@@ -62,7 +63,7 @@ class Connection(discord.Client):
         while True:
             before = self._progress.arriving
             try:
-                await self._connect(socket, resume=resume)
+                await self._connect(socket, resume=resume, initial=failures == 0)
                 while True:
                     await self.ws.poll_event()
                     failures = failures if self._progress.arriving == before else 0
@@ -79,11 +80,18 @@ class Connection(discord.Client):
             # Discord wants a client whose session it refused to wait a little, and no two to come at once.
             await asyncio.sleep(self._config.patience * 2.0 ** (failures - 1) * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
 
-    async def _connect(self, socket: type[DiscordWebSocket], *, resume: bool) -> None:
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Discord takes one IDENTIFY in five seconds."""
+        del shard_id
+        if not initial:
+            await asyncio.sleep(5 * self._config.patience)
+
+    async def _connect(self, socket: type[DiscordWebSocket], *, resume: bool, initial: bool) -> None:
         progress = self._progress
         self.ws = await asyncio.wait_for(
             socket.from_client(
                 self,
+                initial=initial,
                 gateway=yarl.URL(progress.url) if resume else self._gateway,
                 session=progress.session if resume else None,
                 sequence=progress.resume_from if resume else None,
@@ -115,7 +123,7 @@ def _socket_class(progress: Progress) -> type[DiscordWebSocket]:
         """
 
         @property
-        def sequence(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride] -- a plain attribute there, and set in one place
+        def sequence(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride] -- an attribute there
             return progress.resume_from
 
         @sequence.setter
@@ -128,7 +136,7 @@ def _socket_class(progress: Progress) -> type[DiscordWebSocket]:
 def _verdict(code: int | None) -> PlatformError:
     match code:
         case 4004:
-            return AccessRevoked(NEW_TOKEN)
+            return AccessRevoked(UNKNOWN_BOT)
         case 4014:
             return AccessRevoked(
                 "Discord does not give this bot the message content. Switch it on (discord.com/developers, your "

@@ -10,7 +10,8 @@ from bots.discord.interactions import Interactions
 from bots.discord.lanes import Lanes
 from bots.discord.places import Places
 from bots.discord.progress import Progress
-from bots.discord.rest import LONGEST_FILE, Api, Raw
+from bots.discord.raw import Raw
+from bots.discord.rest import LONGEST_FILE, Api
 from bots.discord.translate import (
     Identities,
     message_edited,
@@ -104,9 +105,7 @@ class Intake:
                 transcripts = tuple([words async for words in self._transcripts(raw)])
                 return message_new(raw, place, self.who, transcripts=transcripts)
             case "MESSAGE_UPDATE":
-                place = await self._places.of(
-                    chat.chat, guild=raw.get("guild_id"), author=raw.get("author")
-                )
+                place = await self._places.of(chat.chat, guild=raw.get("guild_id"), author=raw.get("author"))
                 return message_edited(raw, place, self.who)
             case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
                 return messages_deleted(raw, chat, now)

@@ -4,13 +4,12 @@ Everything is answered within Discord's three seconds, before any work is done. 
 obeyed: others get one fixed line that they alone see, and nothing else happens.
 """
 
-from typing import cast
-
 import structlog
 
 from bots.discord.card_view import Pressed, edit_form, pressed
 from bots.discord.places import Places
-from bots.discord.rest import Api, Raw
+from bots.discord.raw import Raw, part, parts
+from bots.discord.rest import Address, Api, at
 from bots.discord.sending import MOST_TEXT, SUPPRESS_EMBEDS, plain
 from bots.discord.tickets import EPHEMERAL, Tickets
 from bots.discord.translate import Identities, message_new
@@ -51,11 +50,11 @@ class Interactions:
         self._desk, self._clock, self._owner = desk, clock, owner
 
     async def events(self, raw: Raw, who: Identities) -> tuple[Event, ...]:
-        user = cast("Raw", raw.get("user") or (raw.get("member") or {}).get("user") or {})
+        user = part(raw, "user") or part(part(raw, "member"), "user")
         if str(user.get("id")) != self._owner:
             await self._say(raw, NOT_YOURS)
             return ()
-        data = cast("Raw", raw.get("data") or {})
+        data = part(raw, "data")
         if raw["type"] == COMMAND:
             return await self._command(raw, data, who)
         what = pressed(str(data.get("custom_id") or ""))
@@ -75,9 +74,8 @@ class Interactions:
     # ── message commands ─────────────────────────────────────────────────────────────────────
 
     async def _command(self, raw: Raw, data: Raw, who: Identities) -> tuple[Event, ...]:
-        messages = cast("dict[str, Raw]", (data.get("resolved") or {}).get("messages") or {})
-        target = messages.get(str(data.get("target_id")))
-        if data.get("name") not in {SUGGEST, ADD} or target is None:
+        target = part(part(part(data, "resolved"), "messages"), str(data.get("target_id")))
+        if data.get("name") not in {SUGGEST, ADD} or not target:
             return ()
         message = self._pointed_at(raw, target, who, asked=data["name"] == SUGGEST)
         refusal = _refusal(message, asked=data["name"] == SUGGEST)
@@ -93,7 +91,7 @@ class Interactions:
 
     def _pointed_at(self, raw: Raw, target: Raw, who: Identities, *, asked: bool) -> MessageNew | None:
         """The message the owner named. Only noted, it opens no turn: it counts as read from history."""
-        place = self._places.pointed_at(raw, cast("Raw", target["author"]))
+        place = self._places.pointed_at(raw, part(target, "author"))
         return message_new(
             target, place, who, key=f"pointed:{raw['id']}", backfilled=not asked, pointed_at=True
         )
@@ -144,16 +142,13 @@ class Interactions:
         """The first answer. One that fails loses nothing: what the owner wants is carried out all the same."""
         body: Raw = {"type": kind} | ({} if data is None else {"data": data})
         try:
-            await self._api.call(
-                "POST",
-                "/interactions/{webhook_id}/{webhook_token}/callback",
-                body,
-                seconds=AT_ONCE,
-                webhook_id=str(raw["id"]),
-                webhook_token=str(raw["token"]),
-            )
+            await self._api.call("POST", self._callback(raw), body, seconds=AT_ONCE)
         except PlatformError as error:
             log.warning("interaction.unanswered", kind=kind, error=type(error).__name__)
+
+    def _callback(self, raw: Raw) -> Address:
+        path = "/interactions/{webhook_id}/{webhook_token}/callback"
+        return at(path, webhook_id=str(raw["id"]), webhook_token=str(raw["token"]))
 
 
 def _refusal(message: MessageNew | None, *, asked: bool) -> str:
@@ -166,6 +161,6 @@ def _refusal(message: MessageNew | None, *, asked: bool) -> str:
 
 def _typed(data: Raw) -> str:
     """What the owner wrote into the form."""
-    rows = cast("list[Raw]", data.get("components") or [])
-    fields = [part for row in rows for part in row.get("components") or [row.get("component") or {}]]
-    return next((str(part["value"]) for part in fields if part.get("custom_id") == "text"), "")
+    rows = parts(data, "components")
+    fields = [field for row in rows for field in (*parts(row, "components"), part(row, "component"))]
+    return next((str(field["value"]) for field in fields if field.get("custom_id") == "text"), "")

@@ -8,11 +8,11 @@ assumed to, and what was said there stays with the owner.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import discord
 
-from bots.discord.rest import Api, Raw, Refused
+from bots.discord.raw import Raw, part, parts
+from bots.discord.rest import Api, Refused, at
 from core.bot import BotState, Capability
 from core.events import ChatRef, Person
 from core.storage.plain_text import clean
@@ -78,7 +78,7 @@ class Places:
 
     def pointed_at(self, interaction: Raw, author: Raw) -> Place:
         """The place of a message that the owner named with a command: the bot need not be there."""
-        channel = cast("Raw", interaction.get("channel") or {})
+        channel = part(interaction, "channel")
         chat = str(interaction["channel_id"])
         if interaction.get("guild_id") is not None:
             known = self._cached(chat)
@@ -91,7 +91,7 @@ class Places:
             return Place(
                 chat=self.chat(chat), kind=ChatKind.GROUP, title=clean(str(channel.get("name") or ""))
             )
-        people = [person_of(user) for user in (author, *cast("list[Raw]", channel.get("recipients") or ()))]
+        people = [person_of(user) for user in (author, *parts(channel, "recipients"))]
         return self._private(chat, next((who for who in people if who.id not in self.ours), None))
 
     def capabilities(self, chat: ChatRef) -> Capability:
@@ -132,7 +132,7 @@ class Places:
     async def _name(self, channel: str) -> str:
         try:
             return clean(
-                str((await self._api.read("/channels/{channel_id}", channel_id=channel))["name"])
+                str((await self._api.read(at("/channels/{channel_id}", channel_id=channel)))["name"])
             )
         except Refused:
             return ""
@@ -147,10 +147,10 @@ class Places:
 
     async def _look_up(self, channel: str) -> Person | None:
         try:
-            known = await self._api.read("/channels/{channel_id}", channel_id=channel)
+            known: Raw = await self._api.read(at("/channels/{channel_id}", channel_id=channel))
         except Refused:
             return None
-        others = [person_of(user) for user in known.get("recipients", ())]
+        others = [person_of(user) for user in parts(known, "recipients")]
         contact = next((who for who in others if who.id not in self.ours), None)
         return await self._meet(channel, contact) if contact else None
 
@@ -158,9 +158,7 @@ class Places:
         """Remember whose direct chat this is: the bot may write there, after a restart too."""
         if self._direct.get(channel) != contact:
             self._direct[channel] = contact
-            await self._state.put(
-                f"direct:{channel}", json.dumps({"id": contact.id, "name": contact.name})
-            )
+            await self._state.put(f"direct:{channel}", json.dumps({"id": contact.id, "name": contact.name}))
         return contact
 
 

@@ -12,16 +12,15 @@ from typing import Any, cast
 
 import aiohttp
 import discord
-from discord.http import HTTPClient, Route
+from discord.http import HTTPClient, Route, handle_message_parameters
 
+from bots.discord.raw import Raw
 from core.errors import AccessRevoked, PlatformError
-
-Raw = dict[str, Any]
 
 SECONDS = 15.0
 """For one call, waiting for its turn among the rate limits included."""
 LONGEST_FILE = 25 * 1024 * 1024
-NEW_TOKEN = (
+UNKNOWN_BOT = (
     "Discord does not know this bot's token any more. Make a new one (discord.com/developers, your application, "
     "Bot, Reset Token) and put it into LOCUM_DISCORD_TOKEN."
 )
@@ -41,6 +40,23 @@ class Limited(PlatformError):
 
 class Unsure(PlatformError):
     """The call failed in a way that leaves open whether it had its effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A path, and what fills its braces: by channel and by interaction, Discord counts limits."""
+
+    path: str
+    inside: Mapping[str, str]
+
+
+def at(path: str, **inside: str) -> Address:
+    return Address(path, inside)
+
+
+MESSAGES = "/channels/{channel_id}/messages"
+MESSAGE = "/channels/{channel_id}/messages/{message_id}"
+FOLLOW_UPS = "/webhooks/{webhook_id}/{webhook_token}"
 
 
 @dataclass(slots=True)
@@ -114,24 +130,24 @@ class Api:
     async def call(
         self,
         method: str,
-        path: str,
+        at: Address,
         body: object = None,
         *,
         query: Mapping[str, str | int] | None = None,
         files: Sequence[discord.File] = (),
         seconds: float = SECONDS,
-        **inside: str | int,
     ) -> Any:
-        """The answer to one call. `inside` fills the path; its parts in braces are what limits count by."""
+        """The answer to one call, made once."""
         attempt = Attempt()
-        options = _options(body, files) | {
+        options: dict[str, Any] = {
             "params": dict(query or {}),
             "raise_for_status": _no_second_attempt,
             "trace_request_ctx": attempt,
         }
+        route = Route(method, at.path, **cast("Any", at.inside))
         try:
             async with asyncio.timeout(seconds):
-                return await self._client().request(Route(method, path, **inside), **options)
+                return await self._client().request(route, **options | _content(body, files))
         except TimeoutError as error:
             raise (
                 Unsure("Discord did not answer in time")
@@ -143,16 +159,14 @@ class Api:
         except OSError as error:
             raise _broken(error, attempt) from error
 
-    async def read(
-        self, path: str, *, query: Mapping[str, str | int] | None = None, **inside: str | int
-    ) -> Any:
+    async def read(self, at: Address, query: Mapping[str, str | int] | None = None) -> Any:
         """What a GET answers: it may be repeated, and is tried three times."""
         for wait in (1.0, 4.0):
             try:
-                return await self.call("GET", path, query=query, **inside)
+                return await self.call("GET", at, query=query)
             except (Limited, Unsure) as error:
                 await asyncio.sleep(min(error.retry_after or wait, 20.0))
-        return await self.call("GET", path, query=query, **inside)
+        return await self.call("GET", at, query=query)
 
     async def file(self, url: str) -> bytes:
         """What lies at an attachment's address."""
@@ -163,16 +177,17 @@ class Api:
             raise PlatformError("The attachment cannot be fetched.") from error
 
 
-def _options(body: object, files: Sequence[discord.File]) -> dict[str, Any]:
+def _content(body: object, files: Sequence[discord.File]) -> dict[str, Any]:
     if not files:
         return {} if body is None else {"json": body}
-    parts = discord.http.handle_message_parameters(files=files, content=cast("Raw", body).get("content"))
-    return {"form": parts.multipart, "files": parts.files}
+    text = str(cast("Raw", body).get("content") or "")
+    sent = handle_message_parameters(files=files, content=text)
+    return {"form": sent.multipart, "files": sent.files}
 
 
 def _refusal(error: discord.HTTPException) -> PlatformError:
     if error.status == 401 and error.code != 50027:  # noqa: PLR2004 -- the token, but not an interaction's
-        return AccessRevoked(NEW_TOKEN)
+        return AccessRevoked(UNKNOWN_BOT)
     if error.status == 429:  # noqa: PLR2004 -- the status has no other name
         return Limited("Discord takes no more for now.", retry_after=60.0)
     if error.status >= 500:  # noqa: PLR2004 -- servers' own errors

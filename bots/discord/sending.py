@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from bots.discord.places import Places
-from bots.discord.rest import Api, Limited, Raw, Refused, Unsure
+from bots.discord.raw import Raw
+from bots.discord.rest import MESSAGES, Api, Limited, Refused, Unsure, at
 from bots.discord.tickets import EPHEMERAL, Ticket, Tickets
 from bots.discord.translate import time_of
 from bots.words import split_text
@@ -54,9 +55,7 @@ async def post(api: Api, channel: str, body: Raw, nonce: str, deadline: float) -
     while True:
         try:
             left = max(deadline - time.monotonic(), 0.1)
-            return await api.call(
-                "POST", "/channels/{channel_id}/messages", body, channel_id=channel, seconds=left
-            )
+            return await api.call("POST", at(MESSAGES, channel_id=channel), body, seconds=left)
         except Unsure as error:
             unsure, wait = error, next(waits, None)
         except Refused as error:
@@ -104,13 +103,7 @@ class Sender:
 
     async def _by_press(self, ticket: Ticket, text: str) -> Raw:
         await self._tickets.spend(ticket)
-        raw = await self._api.call(
-            "POST",
-            "/webhooks/{webhook_id}/{webhook_token}",
-            plain(text),
-            webhook_id=ticket.application,
-            webhook_token=ticket.token,
-        )
+        raw: Raw = await self._api.call("POST", ticket.follow_ups, plain(text))
         if int(raw.get("flags") or 0) & EPHEMERAL:
             raise Refused(HIDDEN)
         return raw

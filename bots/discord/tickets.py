@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
-from bots.discord.rest import Raw
+from bots.discord.raw import Raw, part
+from bots.discord.rest import FOLLOW_UPS, Address, at
 from core.bot import BotState
 from core.clock import Clock
 
@@ -17,8 +18,8 @@ EPHEMERAL = 1 << 6
 
 LIFE = timedelta(minutes=14, seconds=30)
 """Discord's 15 minutes, less what a call takes."""
-FOLLOW_UPS = 5
-"""Of an app that only the user has installed."""
+USER_INSTALLED = 5
+"""Follow-ups of an app that only the user has installed."""
 MANY = 1000
 
 
@@ -34,6 +35,16 @@ class Ticket(BaseModel):
     """How many follow-ups Discord still takes."""
     posts: bool = False
     """The owner pressed to post: what is said with it, everybody in the chat sees."""
+
+    @property
+    def follow_ups(self) -> Address:
+        return at(FOLLOW_UPS, webhook_id=self.application, webhook_token=self.token)
+
+    def message(self, message: str) -> Address:
+        """One of our answers; `@original` is the first."""
+        return Address(
+            f"{FOLLOW_UPS}/messages/{{message_id}}", {**self.follow_ups.inside, "message_id": message}
+        )
 
 
 class Tickets:
@@ -51,14 +62,14 @@ class Tickets:
 
     async def keep(self, interaction: Raw, *, posts: bool = False) -> Ticket:
         """A ticket from an interaction that was just answered for the first time."""
-        installed = interaction.get("authorizing_integration_owners") or {}
+        installed = part(interaction, "authorizing_integration_owners")
         ticket = Ticket(
             id=str(interaction["id"]),
             application=str(interaction["application_id"]),
             token=str(interaction["token"]),
             chat=str(interaction["channel_id"]),
             until=self._clock.now() + LIFE,
-            left=FOLLOW_UPS if "0" not in installed else MANY,
+            left=USER_INSTALLED if "0" not in installed else MANY,
             posts=posts,
         )
         await self._write(ticket)

@@ -8,10 +8,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 from bots.discord.places import Place, person_of
-from bots.discord.rest import Raw
+from bots.discord.raw import Raw, part, parts
 from core.events import Attachment, Author, ChatRef, MessageEdited, MessageNew, MessagesDeleted, Reaction
 from core.storage.plain_text import clean
 
@@ -33,7 +32,7 @@ class Identities:
     application: str
 
     def author_of(self, raw: Raw) -> Author:
-        user = cast("Raw", raw["author"])
+        user = part(raw, "author")
         if str(user["id"]) == self.bot or str(raw.get("application_id") or "") == self.application:
             return Author.SELF_AS_BOT
         if raw.get("webhook_id") or user.get("bot"):
@@ -65,7 +64,7 @@ def message_new(
         chat=place.chat,
         at=time_of(str(raw["timestamp"])),
         message_id=str(raw["id"]),
-        sender=person_of(raw["author"], (raw.get("member") or {}).get("nick")),
+        sender=person_of(raw["author"], part(raw, "member").get("nick")),
         author=who.author_of(raw),
         text=text,
         reply_to=_reply_to(raw),
@@ -115,12 +114,12 @@ def reaction(
     raw: Raw, chat: ChatRef, who: Identities, now: datetime, *, added: bool, where: str
 ) -> Reaction | None:
     """An emoji put or taken; `where` it came in the session tells it from the same one later."""
-    name = cast("Raw", raw["emoji"]).get("name")
+    name = part(raw, "emoji").get("name")
     if not name:  # a server's own emoji that was deleted meanwhile
         return None
     user = str(raw["user_id"])
-    known = cast("Raw", (raw.get("member") or {}).get("user") or {"id": user})
-    sender = person_of(known, (raw.get("member") or {}).get("nick"))
+    known = part(part(raw, "member"), "user") or {"id": user}
+    sender = person_of(known, part(raw, "member").get("nick"))
     return Reaction(
         key=f"reaction:{chat.chat}:{raw['message_id']}:{user}:{where}",
         chat=chat,
@@ -135,32 +134,30 @@ def reaction(
 
 def text_of(raw: Raw) -> str:
     """The words; of a forward, those of the message that was forwarded. Names stand where ids were."""
-    snapshots = cast("list[Raw]", raw.get("message_snapshots") or [])
-    forwarded = cast("Raw", snapshots[0].get("message") or {}) if snapshots else {}
-    text = str(raw.get("content") or forwarded.get("content") or "")
-    names = {str(user["id"]): person_of(user).name for user in raw.get("mentions") or ()}
+    said = [source["content"] for source in (raw, *_forwarded(raw)) if source.get("content")]
+    text = str(said[0]) if said else ""
+    names = {str(user["id"]): person_of(user).name for user in parts(raw, "mentions")}
     text = MENTION.sub(lambda match: f"@{names.get(match[1], match[1])}", text)
     return clean(EMOJI.sub(r"\1", text))
 
 
 def attachments_of(raw: Raw, transcripts: tuple[str, ...] = ()) -> tuple[Attachment, ...]:
-    snapshots = cast("list[Raw]", raw.get("message_snapshots") or [])
-    sources = [raw, *(cast("Raw", snapshot.get("message") or {}) for snapshot in snapshots)]
-    files = [(source, item) for source in sources for item in source.get("attachments") or ()]
+    sources = [raw, *_forwarded(raw)]
+    files = [(source, item) for source in sources for item in parts(source, "attachments")]
     heard = dict(enumerate(transcripts))
     return (
         *(_file(source, item, heard.get(number, "")) for number, (source, item) in enumerate(files)),
         *(
             Attachment(kind="sticker", caption=clean(str(item.get("name") or "")))
             for source in sources
-            for item in source.get("sticker_items") or ()
+            for item in parts(source, "sticker_items")
         ),
     )
 
 
 def voices_of(raw: Raw) -> tuple[Raw, ...]:
     """The recordings of a voice message; nothing of any other message."""
-    return tuple(raw.get("attachments") or ()) if int(raw.get("flags") or 0) & VOICE_MESSAGE else ()
+    return tuple(parts(raw, "attachments")) if int(raw.get("flags") or 0) & VOICE_MESSAGE else ()
 
 
 def _file(source: Raw, item: Raw, transcript: str) -> Attachment:
@@ -184,14 +181,18 @@ def time_of(written: str) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
+def _forwarded(raw: Raw) -> list[Raw]:
+    """What a forward carries; it does not tell who wrote it."""
+    return [part(snapshot, "message") for snapshot in parts(raw, "message_snapshots")]
+
+
 def _reply_to(raw: Raw) -> str | None:
-    reference = cast("Raw", raw.get("message_reference") or {})
-    replied = reference.get("message_id")
+    replied = part(raw, "message_reference").get("message_id")
     return str(replied) if replied and raw.get("type") == 19 else None  # noqa: PLR2004 -- a reply; a forward has a reference too
 
 
 def _mentions(raw: Raw, owner: str) -> bool:
     """By name, or by an answer to what the owner wrote."""
-    replied = cast("Raw", raw.get("referenced_message") or {})
-    named = {str(user["id"]) for user in raw.get("mentions") or ()}
-    return owner in named or str((replied.get("author") or {}).get("id") or "") == owner
+    replied = part(part(raw, "referenced_message"), "author")
+    named = {str(user["id"]) for user in parts(raw, "mentions")}
+    return owner in named or str(replied.get("id") or "") == owner

@@ -4,63 +4,21 @@ Written for what simcord does not model: sessions that are resumed, refused or l
 limits, connections that drop in the middle, and apps that only a user has installed.
 """
 
-import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-Raw = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from bots.discord.raw import Raw, part
+from bots.doubles.discord_gateway import Gateway
+from bots.doubles.discord_world import EPHEMERAL, Channel, Failure, check_message, check_modal
 
-EPOCH = 1_420_070_400_000
-MESSAGE_CONTENT = 1 << 15
-EPHEMERAL = 1 << 6
-GUILD, DM, GROUP_DM, THREAD = 0, 1, 3, 11
-EVERYTHING_ALLOWED = str((1 << 50) - 1)
 TOKEN_MINUTES = 15
 NONCE_MINUTES = 3
 USER_INSTALL_FOLLOW_UPS = 5
-MOST_TEXT = 2000
-INTENTS = MappingProxyType({"MESSAGE": (1 << 9, 1 << 12), "MESSAGE_REACTION": (1 << 10, 1 << 13)})
-"""Of a family of events: the intent for servers, and the one for direct messages."""
-
-
-class Failure(Exception):  # noqa: N818 -- an answer of the platform
-    """What the API answers with."""
-
-    def __init__(self, status: int, code: int = 0, text: str = "") -> None:
-        super().__init__(text)
-        self.status, self.code, self.text = status, code, text
-
-
-@dataclass(slots=True, kw_only=True)
-class Channel:
-    id: str
-    type: int
-    name: str = ""
-    guild: str | None = None
-    people: tuple[str, ...] = ()
-    bot_sees: bool = True
-    messages: dict[str, Raw] = field(default_factory=dict[str, Raw])
-
-
-@dataclass(slots=True, kw_only=True)
-class Session:
-    """What the gateway remembers of one IDENTIFY, until it is closed for good."""
-
-    id: str
-    intents: int
-    log: list[Raw] = field(default_factory=list[Raw])
-    socket: web.WebSocketResponse | None = None
-    heard: int | None = None
-    """The sequence number in the latest heartbeat: what Discord may forget up to."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,17 +58,11 @@ class Fault:
     code: int = 0
 
 
-class FakeDiscord:
+class FakeDiscord(Gateway):
     """The platform. Start it with `async with`; then `api_url` and `gateway_url` are where it is."""
 
     def __init__(self, *, token: str = "bot-token", content_intent: bool = True) -> None:  # noqa: S107 -- of a double
-        self.token, self.content_intent = token, content_intent
-        self.application, self.bot = "900000000000000001", "900000000000000002"
-        self.owner = "100000000000000001"
-        self.users: dict[str, Raw] = {}
-        self.guilds: dict[str, str] = {}
-        self.channels: dict[str, Channel] = {}
-        self.sessions: dict[str, Session] = {}
+        super().__init__(token, content_intent=content_intent)
         self.interactions: dict[str, Interaction] = {}
         self.commands: list[Raw] = []
         self.syncs = 0
@@ -120,20 +72,14 @@ class FakeDiscord:
         self.faults: list[Fault] = []
         self.typing: list[str] = []
         self.files: dict[str, bytes] = {}
-        self.refuse_resume = False
         self.external_apps_hidden = False
         """The server shows what outside apps post to the one who asked, and nobody else."""
-        self.heartbeat_ms = 40_000
         self._nonces: dict[tuple[str, str], tuple[datetime, str]] = {}
-        self._ids = count(1)
         self._runner: web.AppRunner | None = None
-        self.port = 0
-        self.add_user(self.bot, "Locum", is_bot=True)
-        self.add_user(self.owner, "Mara")
 
     # ── running ──────────────────────────────────────────────────────────────────────────────
 
-    async def __aenter__(self) -> "FakeDiscord":
+    async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/gateway", self._gateway)
         app.router.add_get("/file/{name}", self._file)
@@ -153,54 +99,6 @@ class FakeDiscord:
     @property
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/api/v10"
-
-    @property
-    def gateway_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/gateway"
-
-    # ── the world ────────────────────────────────────────────────────────────────────────────
-
-    def new_id(self) -> str:
-        milliseconds = int(datetime.now(UTC).timestamp() * 1000) - EPOCH
-        return str((milliseconds << 22) + next(self._ids))
-
-    def add_user(self, user_id: str, name: str, *, is_bot: bool = False) -> str:
-        self.users[user_id] = {"id": user_id, "username": name.lower(), "global_name": name,
-                               "discriminator": "0", "avatar": None, "bot": is_bot}  # fmt: skip
-        return user_id
-
-    def add_guild(self, name: str) -> str:
-        guild = self.new_id()
-        self.guilds[guild] = name
-        return guild
-
-    def add_channel(
-        self, name: str, guild: str, *, bot_sees: bool = True, thread_of: str | None = None
-    ) -> str:
-        channel = Channel(id=self.new_id(), type=THREAD if thread_of else GUILD, name=name, guild=guild)
-        channel.bot_sees = bot_sees
-        self.channels[channel.id] = channel
-        return channel.id
-
-    def dm_with_bot(self, user: str) -> str:
-        for channel in self.channels.values():
-            if channel.type == DM and set(channel.people) == {user, self.bot}:
-                return channel.id
-        return self._private(DM, (user, self.bot), bot_sees=True)
-
-    def dm_between(self, *people: str) -> str:
-        """A conversation that the bot never sees: only its user's commands reach into it."""
-        return self._private(DM if len(people) == 2 else GROUP_DM, people, bot_sees=False)  # noqa: PLR2004 -- two are a direct chat
-
-    def _private(self, kind: int, people: tuple[str, ...], *, bot_sees: bool) -> str:
-        channel = Channel(id=self.new_id(), type=kind, people=people, bot_sees=bot_sees)
-        self.channels[channel.id] = channel
-        return channel.id
-
-    def standing_in(self, channel: str, *, by: str | None = None) -> list[Raw]:
-        """The messages that people see in a channel, oldest first."""
-        messages = self.channels[channel].messages.values()
-        return [m for m in messages if by is None or m["author"]["id"] == by]
 
     # ── what people do ───────────────────────────────────────────────────────────────────────
 
@@ -235,9 +133,7 @@ class FakeDiscord:
                     "emoji": {"id": None, "name": emoji}, "burst": False, "type": 0}  # fmt: skip
         people: list[str] = message.setdefault("_reactions", {}).setdefault(emoji, [])
         (people.append if added else people.remove)(user)
-        await self._tell(
-            f"MESSAGE_REACTION_{'ADD' if added else 'REMOVE'}", message["channel_id"], reaction
-        )
+        await self._tell(f"MESSAGE_REACTION_{'ADD' if added else 'REMOVE'}", message["channel_id"], reaction)
 
     async def use_command(self, user: str, message: Raw, name: str, *, user_only: bool = True) -> Interaction:
         """A message command, from the menu of a message."""
@@ -297,175 +193,6 @@ class FakeDiscord:
         """The next requests of that method whose path has `path` in it go wrong."""
         self.faults += [Fault(method=method, path=path, **how) for _ in range(times)]
 
-    async def drop_sockets(self) -> None:
-        """Every gateway connection breaks, without a goodbye; the sessions stay."""
-        for session in self.sessions.values():
-            socket, session.socket = session.socket, None
-            request = getattr(socket, "_req", None)
-            if request is not None and request.transport is not None:
-                request.transport.abort()
-        await asyncio.sleep(0)
-
-    async def send_op(self, op: int, data: Any = None) -> None:
-        """7 asks to reconnect, 9 invalidates the session."""
-        for session in tuple(self.sessions.values()):
-            if op == 9 and data is False:  # noqa: PLR2004 -- INVALID_SESSION
-                del self.sessions[session.id]
-            if session.socket is not None:
-                await session.socket.send_json({"op": op, "d": data, "s": None, "t": None})
-
-    def forget_sessions(self) -> None:
-        self.sessions.clear()
-
-    # ── the gateway ──────────────────────────────────────────────────────────────────────────
-
-    async def _gateway(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_json({"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}, "s": None, "t": None})
-        session: Session | None = None
-        async for frame in socket:
-            if frame.type is not WSMsgType.TEXT:
-                break
-            said = json.loads(frame.data)
-            match said["op"]:
-                case 1:
-                    if session:
-                        session.heard = said["d"]
-                    await socket.send_json({"op": 11, "d": None, "s": None, "t": None})
-                case 2:
-                    session = await self._identify(socket, said["d"])
-                case 6:
-                    session = await self._resume(socket, said["d"])
-                case _:
-                    pass
-        if session is not None and session.socket in (socket, None):
-            session.socket = None
-            if socket.close_code in (1000, 1001):
-                self.sessions.pop(session.id, None)
-        return socket
-
-    async def _identify(self, socket: web.WebSocketResponse, said: Raw) -> Session | None:
-        if said["token"] != self.token:
-            await socket.close(code=4004)
-            return None
-        if said["intents"] & MESSAGE_CONTENT and not self.content_intent:
-            await socket.close(code=4014)
-            return None
-        session = Session(id=secrets.token_hex(8), intents=said["intents"], socket=socket)
-        self.sessions[session.id] = session
-        ready = {"v": 10, "user": self.users[self.bot], "session_id": session.id, "private_channels": [],
-                 "resume_gateway_url": self.gateway_url, "application": {"id": self.application, "flags": 0},
-                 "guilds": [{"id": guild, "unavailable": True} for guild in self._guilds_of_bot()]}  # fmt: skip
-        await self._send(session, "READY", ready)
-        for guild in self._guilds_of_bot():
-            await self._send(session, "GUILD_CREATE", self._guild(guild))
-        return session
-
-    async def _resume(self, socket: web.WebSocketResponse, said: Raw) -> Session | None:
-        session = self.sessions.get(said["session_id"])
-        seq = said["seq"]
-        if session is None or self.refuse_resume or not isinstance(seq, int) or seq > len(session.log):
-            self.sessions.pop(said["session_id"] or "", None)
-            await socket.send_json({"op": 9, "d": False, "s": None, "t": None})
-            return None
-        session.socket = socket
-        for event in session.log[seq:]:
-            await socket.send_json(event)
-        await self._send(session, "RESUMED", {"_trace": []})
-        return session
-
-    async def _tell(self, event: str, channel: str, data: Raw) -> None:
-        where = self.channels[channel]
-        if not where.bot_sees:
-            return
-        family = "MESSAGE_REACTION" if "REACTION" in event else "MESSAGE"
-        needed = INTENTS[family][0 if where.guild else 1]
-        in_guild = {"guild_id": where.guild} if where.guild else {"channel_type": where.type}
-        await self._send_all(
-            event,
-            lambda session: self._shown(data, session.intents) | in_guild if session.intents & needed else None,
-        )
-
-    async def _send_all(self, event: str, data: Callable[[Session], Raw | None]) -> None:
-        for session in tuple(self.sessions.values()):
-            said = data(session)
-            if said is not None:
-                await self._send(session, event, said)
-
-    async def _send(self, session: Session, event: str, data: Raw) -> None:
-        line = {"op": 0, "t": event, "s": len(session.log) + 1, "d": data}
-        session.log.append(json.loads(json.dumps(line)))
-        if session.socket is not None and not session.socket.closed:
-            try:
-                await session.socket.send_json(line)
-            except ConnectionError:
-                session.socket = None
-
-    def _shown(self, message: Raw, intents: int = MESSAGE_CONTENT) -> Raw:
-        """A message as this session may see it: without the content intent, often without its words."""
-        shown = {key: value for key, value in message.items() if not key.startswith("_")}
-        if "content" not in shown or intents & MESSAGE_CONTENT:
-            return shown
-        mentions = {user["id"] for user in shown.get("mentions", ())}
-        mine = shown["author"]["id"] == self.bot or self.bot in mentions
-        if mine or self.channels[shown["channel_id"]].guild is None:
-            return shown
-        return shown | {"content": "", "attachments": [], "embeds": [], "components": []}
-
-    def _guilds_of_bot(self) -> list[str]:
-        seen = {channel.guild for channel in self.channels.values() if channel.bot_sees}
-        return [guild for guild in self.guilds if guild in seen]
-
-    def _guild(self, guild: str) -> Raw:
-        channels = [c for c in self.channels.values() if c.guild == guild and c.bot_sees]
-        everyone = {"id": guild, "name": "@everyone", "permissions": EVERYTHING_ALLOWED, "position": 0,
-                    "color": 0, "hoist": False, "managed": False, "mentionable": False, "flags": 0}  # fmt: skip
-        me = {"user": self.users[self.bot], "roles": [], "joined_at": "2020-01-01T00:00:00+00:00",
-              "deaf": False, "mute": False, "flags": 0}  # fmt: skip
-        return {"id": guild, "name": self.guilds[guild], "owner_id": self.owner, "roles": [everyone],
-                "emojis": [], "stickers": [], "features": [], "members": [me], "presences": [],
-                "channels": [self._channel(c) for c in channels if c.type != THREAD],
-                "threads": [self._channel(c) for c in channels if c.type == THREAD],
-                "voice_states": [], "stage_instances": [], "guild_scheduled_events": [],
-                "soundboard_sounds": [], "member_count": 2, "large": False, "unavailable": False,
-                "joined_at": "2020-01-01T00:00:00+00:00", "verification_level": 0, "nsfw_level": 0,
-                "default_message_notifications": 0, "explicit_content_filter": 0, "mfa_level": 0,
-                "afk_timeout": 300, "system_channel_flags": 0, "premium_tier": 0,
-                "preferred_locale": "en-GB"}  # fmt: skip
-
-    def _channel(self, channel: Channel) -> Raw:
-        known: Raw = {"id": channel.id, "type": channel.type, "flags": 0}
-        if channel.guild is None:
-            others = [self.users[user] for user in channel.people if user != self.bot]
-            return known | {"recipients": others, "last_message_id": None}
-        known |= {"guild_id": channel.guild, "name": channel.name, "position": 0, "parent_id": None,
-                  "permission_overwrites": []}  # fmt: skip
-        if channel.type == THREAD:
-            parent = next(c.id for c in self.channels.values() if c.type == GUILD and c.guild == channel.guild)
-            known |= {"parent_id": parent, "owner_id": self.owner, "message_count": 0, "member_count": 1,
-                      "thread_metadata": {"archived": False, "auto_archive_duration": 60, "locked": False,
-                                          "archive_timestamp": "2020-01-01T00:00:00+00:00"}}  # fmt: skip
-        return known
-
-    def _message(self, channel: str, user: str, given: Raw) -> Raw:
-        text = str(given.get("content") or "")
-        mentioned = [self.users[user_id] for user_id in self.users if f"<@{user_id}>" in text]
-        message: Raw = {
-            "id": self.new_id(), "channel_id": channel, "author": self.users[user], "content": text,
-            "timestamp": datetime.now(UTC).isoformat(), "edited_timestamp": None, "tts": False,
-            "mention_everyone": False, "mentions": mentioned, "mention_roles": [], "attachments": [],
-            "embeds": [], "pinned": False, "type": 0, "components": [], "flags": 0,
-        }  # fmt: skip
-        known = {"attachments", "sticker_items", "message_reference", "message_snapshots", "flags", "type",
-                 "components", "timestamp", "webhook_id"}  # fmt: skip
-        message |= {key: value for key, value in given.items() if key in known}
-        reference = (given.get("message_reference") or {}).get("message_id")
-        if reference and "message_snapshots" not in given:
-            message["type"] = 19
-            message["referenced_message"] = self.channels[channel].messages.get(str(reference))
-        return message
-
     # ── REST ─────────────────────────────────────────────────────────────────────────────────
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
@@ -490,7 +217,7 @@ class FakeDiscord:
         limited = {"retry_after": fault.retry_after, "global": False} if fault.retry_after else {}
         return _json({"code": fault.code, "message": "It went wrong"} | limited, fault.status)
 
-    async def _answer(self, request: web.Request, path: list[str]) -> Any:  # noqa: C901, PLR0912 -- one line a route
+    async def _answer(self, request: web.Request, path: list[str]) -> Any:  # noqa: C901, PLR0911, PLR0912 -- one line a route
         body = await _body(request)
         token_in_path = path[0] in {"interactions", "webhooks"}
         if not token_in_path and request.headers.get("Authorization") != f"Bot {self.token}":
@@ -524,7 +251,7 @@ class FakeDiscord:
             case "DELETE", ["channels", channel, "messages", message]:
                 await self.erase(self._own(channel, message))
                 return None
-            case ("PUT" | "DELETE"), ["channels", channel, "messages", message, "reactions", emoji, "@me"]:
+            case (("PUT" | "DELETE"), ["channels", channel, "messages", message, "reactions", emoji, "@me"]):
                 added = request.method == "PUT"
                 await self.put_reaction(self.bot, self._found(channel, message), emoji, added=added)
                 return None
@@ -573,13 +300,13 @@ class FakeDiscord:
 
     async def _post(self, channel: str, body: Raw) -> Raw:
         self._seen(channel)
-        _check(body)
+        check_message(body)
         nonce = str(body.get("nonce") or "")
         if nonce and body.get("enforce_nonce"):
             earlier = self._nonces.get((channel, nonce))
             if earlier and datetime.now(UTC) - earlier[0] < timedelta(minutes=NONCE_MINUTES):
                 return self.channels[channel].messages[earlier[1]]
-        reference = (body.get("message_reference") or {}).get("message_id")
+        reference = part(body, "message_reference").get("message_id")
         if reference and str(reference) not in self.channels[channel].messages:
             if body["message_reference"].get("fail_if_not_exists", True):
                 raise Failure(400, 50035, "Unknown message")
@@ -600,7 +327,7 @@ class FakeDiscord:
         return messages[-limit:][::-1]
 
     async def _patch(self, message: Raw, body: Raw) -> Raw:
-        _check(message | body)
+        check_message(message | body)
         message |= {key: body[key] for key in ("content", "components") if key in body}
         message["edited_timestamp"] = datetime.now(UTC).isoformat()
         await self._tell("MESSAGE_UPDATE", message["channel_id"], message)
@@ -625,28 +352,28 @@ class FakeDiscord:
         return found
 
     async def _respond(self, interaction: Interaction, body: Raw) -> None:
-        data = body.get("data") or {}
+        data = part(body, "data")
         if body["type"] in {4, 7}:
-            _check(data)
+            check_message(data)
         if body["type"] == 9:  # noqa: PLR2004 -- a modal
-            _check_modal(data)
+            check_modal(data)
         interaction.responses.append(body)
         if body["type"] in {4, 5}:
             message = self._message(interaction.channel, self.bot, data)
             interaction.original = message
-            if not message["flags"] & EPHEMERAL:
+            if not int(message["flags"]) & EPHEMERAL:
                 await self._publish(interaction, message)
 
     async def _follow_up(self, interaction: Interaction, body: Raw) -> Raw:
-        _check(body)
+        check_message(body)
         if interaction.user_only and len(interaction.follow_ups) >= USER_INSTALL_FOLLOW_UPS:
             raise Failure(400, 40094, "Maximum number of follow-ups reached")
         message = self._message(interaction.channel, self.bot, body) | {"webhook_id": self.application,
                                                                         "application_id": self.application}  # fmt: skip
         if self.external_apps_hidden and interaction.user_only:
-            message["flags"] |= EPHEMERAL
+            message["flags"] = int(message["flags"]) | EPHEMERAL
         interaction.follow_ups.append(message)
-        if not message["flags"] & EPHEMERAL:
+        if not int(message["flags"]) & EPHEMERAL:
             self.posts += 1
             await self._publish(interaction, message)
         return message
@@ -661,7 +388,7 @@ class FakeDiscord:
         )  # fmt: skip
         if found is None:
             raise Failure(404, 10008, "Unknown Message")
-        _check(found | body)
+        check_message(found | body)
         found |= {key: body[key] for key in ("content", "components") if key in body}
         return found
 
@@ -696,28 +423,3 @@ async def _body(request: web.Request) -> Any:
         for number, part in enumerate(files)
     ]
     return body
-
-
-def _check(message: Raw) -> None:
-    """Discord's own limits, so that what it would refuse is refused here."""
-    rows = message.get("components") or []
-    ids = [button.get("custom_id", "") for row in rows for button in row["components"]]
-    labels = [str(button.get("label", "")) for row in rows for button in row["components"]]
-    faults = {
-        "content is too long": len(str(message.get("content") or "")) > MOST_TEXT,
-        "the message is empty": not (message.get("content") or message.get("attachments") or message.get("flags")),
-        "the nonce is too long": len(str(message.get("nonce") or "")) > 25,  # noqa: PLR2004 -- Discord's limit
-        "too many buttons": len(rows) > 5 or any(len(row["components"]) > 5 for row in rows),  # noqa: PLR2004 -- Discord's limit
-        "custom ids are not short and unique": len(set(ids)) < len(ids) or any(not 0 < len(i) <= 100 for i in ids),  # noqa: PLR2004 -- Discord's limit
-        "a label is too long": any(len(label) > 80 for label in labels),  # noqa: PLR2004 -- Discord's limit
-        "mentions are allowed": bool((message.get("allowed_mentions") or {}).get("parse")),
-    }
-    for text, broken in faults.items():
-        if broken:
-            raise Failure(400, 50035, f"Invalid Form Body: {text}")
-
-
-def _check_modal(modal: Raw) -> None:
-    field_ = modal["components"][0]["components"][0]
-    if len(modal["title"]) > 45 or len(field_["label"]) > 45 or len(field_.get("value", "")) > 4000:  # noqa: PLR2004 -- Discord's limits
-        raise Failure(400, 50035, "Invalid Form Body: the form is too large")
