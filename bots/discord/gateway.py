@@ -123,11 +123,11 @@ def _socket_class(progress: Progress) -> type[DiscordWebSocket]:
         """
 
         @property
-        def sequence(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride] -- an attribute there
+        def sequence(self) -> int | None:
             return progress.resume_from
 
         @sequence.setter
-        def sequence(self, value: int | None) -> None:
+        def sequence(self, value: int | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] -- an attribute there
             progress.arriving = value
 
     return Socket
