@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord.http import HTTPClient
@@ -212,7 +213,7 @@ class DiscordBot:
                 await self._client.login(self._config.token.get_secret_value())
         except discord.LoginFailure as error:
             raise AccessRevoked(UNKNOWN_BOT) from error
-        except (discord.HTTPException, OSError, TimeoutError) as error:
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise PlatformError("Discord cannot be reached.", retry_after=30.0) from error
         user, application = self._client.user, self._client.application_id
         if user is None or application is None:

@@ -156,7 +156,7 @@ class Api:
             ) from error
         except discord.HTTPException as error:
             raise _refusal(error) from error
-        except OSError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise _broken(error, attempt) from error
 
     async def read(self, at: Address, query: Mapping[str, str | int] | None = None) -> Any:
@@ -173,7 +173,7 @@ class Api:
         try:
             async with asyncio.timeout(4 * SECONDS):
                 return await self._client().get_from_cdn(url)
-        except (discord.HTTPException, OSError, TimeoutError) as error:
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise PlatformError("The attachment cannot be fetched.") from error
 
 

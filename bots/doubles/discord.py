@@ -55,6 +55,8 @@ class Fault:
     """0 drops the connection."""
     after: bool = False
     retry_after: float = 0.0
+    skip: int = 0
+    """How many of those requests go well before."""
     code: int = 0
 
 
@@ -69,6 +71,8 @@ class FakeDiscord(Gateway):
         self.posts = 0
         """How many posts were taken, those that a nonce made one not counted."""
         self.requests: list[tuple[str, str]] = []
+        self.bodies: list[Raw] = []
+        """What was asked to be posted, as it came."""
         self.faults: list[Fault] = []
         self.typing: list[str] = []
         self.files: dict[str, bytes] = {}
@@ -198,9 +202,7 @@ class FakeDiscord(Gateway):
     async def _rest(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         self.requests.append((request.method, path))
-        fault = next((f for f in self.faults if f.method == request.method and f.path in path), None)
-        if fault is not None:
-            self.faults.remove(fault)
+        fault = self._fault(request.method, path)
         if fault is not None and not fault.after:
             return self._broken(request, fault)
         try:
@@ -208,6 +210,16 @@ class FakeDiscord(Gateway):
         except Failure as failure:
             return _json({"code": failure.code, "message": failure.text}, failure.status)
         return self._broken(request, fault) if fault is not None else _json(answer)
+
+    def _fault(self, method: str, path: str) -> Fault | None:
+        fault = next((f for f in self.faults if f.method == method and f.path in path), None)
+        if fault is None:
+            return None
+        if fault.skip:
+            fault.skip -= 1
+            return None
+        self.faults.remove(fault)
+        return fault
 
     def _broken(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         if not fault.status:
@@ -301,6 +313,7 @@ class FakeDiscord(Gateway):
     async def _post(self, channel: str, body: Raw) -> Raw:
         self._seen(channel)
         check_message(body)
+        self.bodies.append(dict(body))
         nonce = str(body.get("nonce") or "")
         if nonce and body.get("enforce_nonce"):
             earlier = self._nonces.get((channel, nonce))

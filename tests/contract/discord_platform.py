@@ -12,6 +12,7 @@ from bots.discord.bot import DiscordBot
 from bots.discord.card_view import BLOCKS
 from bots.discord.config import DiscordConfig
 from bots.doubles.discord import FakeDiscord
+from core.bot import Transcriber
 from core.events import Author, ChatRef, MessageNew, Person
 from core.vocabulary import ChatKind
 from tests.bots.standins import MemoryDesk, MemoryState
@@ -38,6 +39,7 @@ class Discord:
     server: FakeDiscord
     state: MemoryState = field(default_factory=MemoryState)
     desk: MemoryDesk = field(default_factory=MemoryDesk)
+    transcriber: Transcriber | None = None
     people: dict[str, str] = field(default_factory=dict[str, str])
     bot: DiscordBot = field(init=False)
 
@@ -53,6 +55,7 @@ class Discord:
             account=self.server.owner,
             state=self.state,
             desk=self.desk,
+            transcriber=self.transcriber,
         )
 
     @property
