@@ -109,9 +109,9 @@ class DiscordBot:
         """Log in and resume. Raises `AccessRevoked` where the token is no good, else `PlatformError`."""
         logging.getLogger("discord").setLevel(logging.CRITICAL)  # it logs addresses with tokens in them
         self._failure, self._ready = None, asyncio.Event()
-        self._client = Connection(self._config, self._progress, self._heard)
+        self._client = self._new_client()
         try:
-            await self.log_in()
+            await self._log_in()
             self._run(self._client.listen())
             self._run(self._keep_progress())
             await self._until_ready()
@@ -206,8 +206,10 @@ class DiscordBot:
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────
 
-    async def log_in(self) -> None:
-        """Everything but the gateway: who we are, the owner's chat, the commands, what was written down."""
+    def _new_client(self) -> Connection:
+        return Connection(self._config, self._progress, self._heard, self._prepare)
+
+    async def _log_in(self) -> None:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._client.login(self._config.token.get_secret_value())
@@ -215,6 +217,9 @@ class DiscordBot:
             raise AccessRevoked(UNKNOWN_BOT) from error
         except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise PlatformError("Discord cannot be reached.", retry_after=30.0) from error
+
+    async def _prepare(self) -> None:
+        """Logged in, and before anything is heard: who we are, and what an earlier process wrote down."""
         user, application = self._client.user, self._client.application_id
         if user is None or application is None:
             raise PlatformError("Discord does not say which application this is.")

@@ -11,7 +11,7 @@ from bots.discord.places import Places
 from bots.discord.raw import Raw
 from bots.discord.rest import MESSAGE, Address, Api, Refused, at
 from bots.discord.sending import LONGEST, NO_MENTIONS, SUPPRESS_EMBEDS, plain, post
-from bots.discord.tickets import EPHEMERAL, Ticket, Tickets
+from bots.discord.tickets import EPHEMERAL, ORIGINAL, Ticket, Tickets
 from core.bot import BotState, Capability, Card
 from core.events import ChatRef
 
@@ -50,7 +50,7 @@ class Cards:
         if stand is not None:
             ticket = self._tickets.get(stand.ticket)
         elif ticket is not None and ticket.chat == card.chat.chat:
-            stand = Stand(ticket=ticket.id, messages=("@original",))
+            stand = Stand(ticket=ticket.id, messages=(ORIGINAL,))
         bodies = self._bodies(card, ticket)
         stand = await self._put(bodies, stand or Stand(channel=self.channel, messages=()))
         await self._state.put(f"card:{card.key}", stand.model_dump_json())

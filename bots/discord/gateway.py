@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import aiohttp
@@ -32,7 +32,13 @@ Listener = Callable[[str, Raw], None]
 class Connection(discord.Client):
     """discord.py's client for one account. Each event goes to `listener`, in order, before the next is read."""
 
-    def __init__(self, config: DiscordConfig, progress: Progress, listener: Listener) -> None:
+    def __init__(
+        self,
+        config: DiscordConfig,
+        progress: Progress,
+        listener: Listener,
+        prepare: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(
             intents=_intents(config),
             max_messages=None,
@@ -41,6 +47,7 @@ class Connection(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self._config, self._progress, self._listener = config, progress, listener
+        self._prepare = prepare
         self._gateway = yarl.URL(config.gateway_url)
         # discord.py has no parameter for either.
         self.http = self._connection.http = Rest(config.api_url, self.loop)
@@ -55,6 +62,9 @@ class Connection(discord.Client):
             self._listener(name, data)
 
         return tell
+
+    async def setup_hook(self) -> None:
+        await self._prepare()
 
     async def listen(self) -> None:
         """Until Discord is lost. Raises `AccessRevoked` where waiting would not help, else `PlatformError`."""

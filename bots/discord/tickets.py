@@ -21,6 +21,7 @@ LIFE = timedelta(minutes=14, seconds=30)
 USER_INSTALLED = 5
 """Follow-ups of an app that only the user has installed."""
 MANY = 1000
+ORIGINAL = "@original"
 
 
 class Ticket(BaseModel):
@@ -41,7 +42,9 @@ class Ticket(BaseModel):
         return at(FOLLOW_UPS, webhook_id=self.application, webhook_token=self.token)
 
     def message(self, message: str) -> Address:
-        """One of our answers; `@original` is the first."""
+        """One of our answers. `@original`, the first, is part of the path: escaped, not every server knows it."""
+        if message == ORIGINAL:
+            return Address(f"{FOLLOW_UPS}/messages/{ORIGINAL}", self.follow_ups.inside)
         return Address(
             f"{FOLLOW_UPS}/messages/{{message_id}}", {**self.follow_ups.inside, "message_id": message}
         )

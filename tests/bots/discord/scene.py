@@ -29,6 +29,8 @@ class Core:
 
     bot: DiscordBot
     seen: list[Event] = field(default_factory=list[Event])
+    offered: list[Event] = field(default_factory=list[Event])
+    """What the bot handed over, committed or not."""
     failure: PlatformError | None = None
     takes: Callable[[Event], bool] = lambda _: True
     """Whether an event is committed; one that is not stays with the bot."""
@@ -36,6 +38,7 @@ class Core:
     async def listen(self) -> None:
         try:
             async for event in self.bot.events():
+                self.offered.append(event)
                 if self.takes(event):
                     self.seen.append(event)
                     await self.bot.acknowledge(event)
@@ -62,7 +65,7 @@ class Core:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(LONG):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 -- the condition is anybody's
             await asyncio.sleep(0.01)
 
 

@@ -113,5 +113,12 @@ async def test_a_press_names_the_chat_that_the_card_answers(discord: Scene) -> N
 def test_button_ids_are_read_back_and_nothing_else_is_read() -> None:
     what = Pressed(verb=DraftVerb.EDIT, draft=17, chat="123")
     assert pressed(what.custom_id) == what
-    for foreign in ("", "locum:send:17", "locum:explode:17:1", "locum:send:x:1", "locum:send:1:1:1", "a:b:1:1"):
+    for foreign in (
+        "",
+        "locum:send:17",
+        "locum:explode:17:1",
+        "locum:send:x:1",
+        "locum:send:1:1:1",
+        "a:b:1:1",
+    ):
         assert pressed(foreign) is None

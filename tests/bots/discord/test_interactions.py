@@ -182,7 +182,8 @@ async def test_discord_takes_five_posts_of_one_press_and_the_sixth_is_refused(di
         )
         (action,) = await core.wait_for(DraftAction)
         statuses = [
-            (await core.bot.send(action.chat, Outgoing(key=f"reply:{n}", text="Yes"))).status for n in range(6)
+            (await core.bot.send(action.chat, Outgoing(key=f"reply:{n}", text="Yes"))).status
+            for n in range(6)
         ]
         assert statuses == [ReceiptStatus.SENT] * 5 + [ReceiptStatus.REFUSED]
         long = Outgoing(key="reply:7", text="word " * 900)

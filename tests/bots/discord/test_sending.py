@@ -122,7 +122,9 @@ async def test_nothing_is_ever_posted_as_the_owner(discord: Scene) -> None:
             assert Capability.SEND_AS_OWNER not in core.bot.capabilities(discord.ref(chat))
             assert Capability.IDEMPOTENT_SEND not in core.bot.capabilities(discord.ref(chat))
         await core.bot.send(discord.ref(discord.channel), HELLO)
-        assert {m["author"]["id"] for m in discord.server.standing_in(discord.channel)} == {discord.server.bot}
+        assert {m["author"]["id"] for m in discord.server.standing_in(discord.channel)} == {
+            discord.server.bot
+        }
 
 
 async def test_the_echo_of_a_send_is_ours(discord: Scene) -> None:

@@ -109,6 +109,21 @@ async def test_the_key_of_a_message_is_the_same_live_and_from_history(discord: S
         assert live.chat_title == read.chat_title
 
 
+async def test_a_long_gap_is_read_page_by_page_up_to_a_limit_and_then_told(discord: Scene) -> None:
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, discord.with_jonas, "one")
+        (live,) = await core.wait_for(MessageNew)
+    discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
+    discord.server.forget_sessions()
+    for n in range(250):
+        await discord.server.say(discord.jonas, discord.with_jonas, f"line {n}")
+    async with discord.running(back_fill=220) as core:
+        found = await core.wait_for(MessageNew, 220)
+        await core.quiet()
+        assert [m.text for m in found] == [f"line {n}" for n in range(220)]
+        assert {gap.chat.chat for gap in core.of(Gap)} == {"", discord.with_jonas}
+
+
 async def test_a_new_session_does_not_count_until_its_back_fill_is_committed(discord: Scene) -> None:
     """A process that dies in the middle of the back-fill leaves the next one to do it again."""
     async with discord.running() as core:
@@ -201,7 +216,7 @@ async def test_a_missing_intent_names_its_cure() -> None:
 
 async def test_a_token_that_is_revoked_while_running_ends_the_events(discord: Scene) -> None:
     async with discord.running() as core:
-        discord.server.token = "a new one"
+        discord.server.token += "new"
         await discord.server.send_op(9, data=False)
         await until(lambda: core.failure)
         assert isinstance(core.failure, AccessRevoked)

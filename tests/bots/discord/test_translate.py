@@ -125,8 +125,8 @@ async def test_a_reaction_has_the_same_key_when_it_is_replayed(discord: Scene) -
         core.takes = lambda event: not isinstance(event, Reaction)
         raw = await discord.server.say(discord.dana, discord.channel, "done")
         await discord.server.put_reaction(discord.jonas, raw, "👍")
-        await core.until(lambda: core.bot._mailbox.waiting)
-        (first,) = core.bot._mailbox.waiting
+        await core.until(lambda: len(core.offered) == 2)
+        first = core.offered[-1]
     async with discord.running() as core:
         (again,) = await core.wait_for(Reaction)
         assert again.key == first.key
