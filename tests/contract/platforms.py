@@ -8,6 +8,7 @@ from typing import Protocol
 from bots.console.bot import ConsoleBot
 from core.bot import Bot
 from core.events import ChatRef, MessageNew, Person
+from tests.contract.discord_platform import discord
 from tests.contract.slack_platform import repeating_slack, slack
 from tests.contract.telegram_platform import telegram
 from tests.loopback import LoopbackBot
@@ -129,4 +130,5 @@ PLATFORMS: tuple[Callable[[], AbstractAsyncContextManager[Platform]], ...] = (
     telegram,
     slack,
     repeating_slack,
+    discord,
 )

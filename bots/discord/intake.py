@@ -1,0 +1,145 @@
+"""From what the gateway says to events in the mailbox: in order per channel, and accounted for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import structlog
+
+from bots.discord.commands import Commands
+from bots.discord.interactions import Interactions
+from bots.discord.lanes import Lanes
+from bots.discord.places import Places
+from bots.discord.progress import Progress
+from bots.discord.raw import Raw
+from bots.discord.rest import LONGEST_FILE, Api
+from bots.discord.translate import (
+    Identities,
+    message_edited,
+    message_new,
+    messages_deleted,
+    reaction,
+    voices_of,
+)
+from bots.mailbox import Mailbox
+from core.bot import Transcriber
+from core.clock import Clock
+from core.errors import LocumError
+from core.events import Event
+
+log = structlog.get_logger()
+
+LANED = "channel_id"
+TRANSCRIBE_SECONDS = 120.0
+
+
+class Intake:
+    """Holds every delivery until it is known which events it became."""
+
+    def __init__(
+        self,
+        *,
+        mailbox: Mailbox,
+        progress: Progress,
+        places: Places,
+        api: Api,
+        commands: Commands,
+        interactions: Interactions,
+        transcriber: Transcriber | None,
+        clock: Clock,
+    ) -> None:
+        self._mailbox, self._progress, self._places, self._api = mailbox, progress, places, api
+        self._commands, self._interactions = commands, interactions
+        self._transcriber, self._clock = transcriber, clock
+        self.lanes = Lanes()
+        self.who: Identities
+        self.control = ""
+        """The owner's own chat with the bot: what is said there is for the desk."""
+
+    def take(self, name: str, raw: Raw) -> None:
+        """One dispatch of the gateway, in the order they come."""
+        number = self._progress.arriving
+        hold = f"untold:{id(raw)}" if number is None else self._progress.arrive(number)
+        if hold is None:
+            return
+        if name not in HEARD:
+            self._progress.settle(hold)
+            return
+        # An interaction has three seconds: it waits for nothing that was said in its channel.
+        lane = None if name == "INTERACTION_CREATE" else str(raw.get(LANED) or "")
+        where = hold.removeprefix("held:")
+        self.lanes.run(self._translate(hold, name, raw, where), lane)
+
+    async def _translate(self, hold: str, name: str, raw: Raw, where: str) -> None:
+        events: tuple[Event, ...] = ()
+        try:
+            events = await self._events(name, raw, where)
+        except LocumError as error:
+            log.warning("event.failed", name=name, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 -- around one message: what can't be read must not come back for ever
+            log.error("event.unreadable", name=name, error=type(error).__name__)  # noqa: TRY400 -- a traceback would tell what was said
+        self.deliver(hold, events)
+
+    def deliver(self, hold: str, events: Iterable[Event]) -> None:
+        """Hand the events over; what was held for them is settled by their acknowledgements."""
+        told = tuple(events)
+        self._progress.settle(hold, [event.key for event in told])
+        waiting = {event.key for event in self._mailbox.waiting}
+        for event in told:
+            if event.key not in waiting:
+                self._mailbox.put(event)
+
+    async def _events(self, name: str, raw: Raw, where: str) -> tuple[Event, ...]:
+        if name == "INTERACTION_CREATE":
+            return await self._interactions.events(raw, self.who)
+        if str(raw["channel_id"]) == self.control:
+            mine = name == "MESSAGE_CREATE" and str(raw["author"]["id"]) == self.who.owner
+            return await self._commands.events(raw) if mine else ()
+        found = await self._message_event(name, raw, where)
+        return () if found is None else (found,)
+
+    async def _message_event(self, name: str, raw: Raw, where: str) -> Event | None:
+        now, chat = self._clock.now(), self._places.chat(str(raw["channel_id"]))
+        match name:
+            case "MESSAGE_CREATE":
+                place = await self._places.of(chat.chat, guild=raw.get("guild_id"), author=raw["author"])
+                transcripts = tuple([words async for words in self._transcripts(raw)])
+                return message_new(raw, place, self.who, transcripts=transcripts)
+            case "MESSAGE_UPDATE":
+                place = await self._places.of(chat.chat, guild=raw.get("guild_id"), author=raw.get("author"))
+                return message_edited(raw, place, self.who)
+            case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+                return messages_deleted(raw, chat, now)
+            case _:
+                added = name == "MESSAGE_REACTION_ADD"
+                return reaction(raw, chat, self.who, now, added=added, where=where)
+
+    async def _transcripts(self, raw: Raw) -> AsyncIterator[str]:
+        """The words of voice messages; empty where they can't be had: the message is kept without them."""
+        for item in voices_of(raw) if self._transcriber else ():
+            try:
+                async with asyncio.timeout(TRANSCRIBE_SECONDS):
+                    yield await self._transcribe(item)
+            except (LocumError, TimeoutError) as error:
+                log.warning("voice.untranscribed", error=type(error).__name__)
+                yield ""
+
+    async def _transcribe(self, item: Raw) -> str:
+        if self._transcriber is None or int(item.get("size") or 0) > LONGEST_FILE:
+            return ""
+        audio = await self._api.file(str(item["url"]))
+        media_type = str(item.get("content_type") or "audio/ogg").partition(";")[0]
+        return await self._transcriber.transcribe(audio, media_type)
+
+
+HEARD = frozenset(
+    {
+        "MESSAGE_CREATE",
+        "MESSAGE_UPDATE",
+        "MESSAGE_DELETE",
+        "MESSAGE_DELETE_BULK",
+        "MESSAGE_REACTION_ADD",
+        "MESSAGE_REACTION_REMOVE",
+        "INTERACTION_CREATE",
+    }
+)
+"""The dispatches that can become events. Of reactions cleared all at once Discord does not say whose they were."""
