@@ -178,7 +178,7 @@ def _login(settings: Settings, platform: Platform, *, ask: bool) -> Login:
 
 async def _paired(login: Login, settings: Settings) -> str:
     """The owner's Telegram id: whoever sends the bot the code that stands on this terminal."""
-    code = f"{secrets.randbelow(10**6):06d}"
+    code = f"{secrets.randbelow(10**8):08d}"
 
     def tell(bot_name: str) -> None:
         out.print(f"Open @{bot_name} in Telegram and send it this number: [bold]{code}[/bold]")

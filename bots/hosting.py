@@ -10,6 +10,7 @@ from typing import Literal, cast
 import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
+from redis.asyncio import Redis
 
 from core.bot_state import LEASE_SECONDS, Lease, holder_of_this_process
 from core.cancelled import is_cancelled
@@ -67,6 +68,8 @@ class Hosting:
     """The bots of one process, by platform."""
 
     announce: Announce
+    redis: Redis | None = None
+    """With it, what workers bring about is shown and sent at once."""
     patience: Patience = field(default_factory=Patience)
     holder: str = field(default_factory=holder_of_this_process)
     fares: dict[str, Fares] = field(default_factory=dict[str, Fares])
@@ -104,7 +107,7 @@ class Hosting:
         await _hold(lease)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(host.run(self.announce, fares.went_up))
+                tasks.create_task(host.run(self.announce, fares.went_up, redis=self.redis))
                 tasks.create_task(_stay(lease))
         finally:
             await lease.let_go()

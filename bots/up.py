@@ -80,7 +80,7 @@ async def run(locum: Locum, only: Part | None) -> None:
                     teacher_outside=leaves_machine(locum.settings.teacher_url),
                 )
             )
-        hosting = Hosting(announce=lambda lane: announce_lane(locum.redis, lane))
+        hosting = Hosting(announce=lambda lane: announce_lane(locum.redis, lane), redis=locum.redis)
         if only != "worker":
             await _host_platforms(locum, path, hosting, tasks)
         if only in (None, "console"):
@@ -147,7 +147,7 @@ async def _run_console(
 
     async with serve(app, host=settings.console_host, port=settings.console_port) as console:
         out.print(f"\nLocum is up. Open this link, once:\n\n    [bold]{console.login_link()}[/bold]\n")
-        await host.run(announce)
+        await host.run(announce, redis=locum.redis)
 
 
 def _probes(redis: Redis, models: tuple[BackgroundEmbedder, BackgroundGenerator] | None) -> tuple[Probe, ...]:

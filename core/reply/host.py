@@ -7,11 +7,13 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
@@ -47,6 +49,7 @@ from core.reply.path import ReplyPath
 from core.reply.patience import Patience
 from core.reply.situation import Account, source_of
 from core.storage.database import Connection, Database
+from core.storage.live import subscribe
 from core.vocabulary import OutboxState
 
 log = structlog.get_logger()
@@ -69,6 +72,10 @@ class BotHost:
     account: Account
     path: ReplyPath
     name: str = field(default_factory=lambda: f"host-{uuid.uuid4().hex[:8]}")
+    _news: tuple[asyncio.Event, asyncio.Event] = field(
+        default_factory=lambda: (asyncio.Event(), asyncio.Event()), repr=False
+    )
+    """Set when there may be something to send, and something to show."""
 
     @property
     def _database(self) -> Database:
@@ -288,8 +295,17 @@ class BotHost:
 
     # ─── running ─────────────────────────────────────────────────────────────────────────────
 
-    async def run(self, announce: Announce, on_started: Callable[[], None] = _nobody_is_told) -> None:
-        """Host the bot until cancelled, or until its platform fails: then the bot's own error is raised."""
+    async def run(
+        self,
+        announce: Announce,
+        on_started: Callable[[], None] = _nobody_is_told,
+        *,
+        redis: Redis | None = None,
+    ) -> None:
+        """Host the bot until cancelled, or until its platform fails: then the bot's own error is raised.
+
+        With `redis`, what workers bring about is sent and shown at once; else at the next look.
+        """
         patience = self.path.patience
         await self.bot.start()
         on_started()
@@ -297,21 +313,50 @@ class BotHost:
             async with asyncio.TaskGroup() as tasks:
                 # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.
                 tasks.create_task(repeat("events", lambda: self.take_in(announce), patience))
-                tasks.create_task(repeat("outbox", self.send_due, patience))
-                tasks.create_task(repeat("cards", self.show_cards, patience))
+                outbox, cards = self._news
+                tasks.create_task(repeat("outbox", self.send_due, patience, news=outbox))
+                tasks.create_task(repeat("cards", self.show_cards, patience, news=cards))
                 tasks.create_task(repeat("recovery", self.recover, patience, seconds=patience.recovery))
+                if redis is not None:
+                    tasks.create_task(repeat("news", lambda: self._listen(redis), patience))
         finally:
             await self.bot.stop()
 
+    async def _listen(self, redis: Redis) -> None:
+        """Have the outbox and the cards looked at whenever something changed for this owner."""
+        async with subscribe(redis, self.account.owner_id) as topics:
+            async for _ in topics:
+                for news in self._news:
+                    news.set()
+
 
 async def repeat(
-    name: str, step: Callable[[], Awaitable[object]], patience: Patience, *, seconds: float | None = None
+    name: str,
+    step: Callable[[], Awaitable[object]],
+    patience: Patience,
+    *,
+    seconds: float | None = None,
+    news: asyncio.Event | None = None,
 ) -> None:
-    """Take a step again and again, `idle` seconds apart unless told; a server that is away delays it."""
+    """Take a step again and again, `idle` seconds apart unless told, and at once when there is news.
+
+    A server that is away delays it.
+    """
     while not is_cancelled():
+        if news is not None:
+            news.clear()
         try:
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
             log.warning("step.failed", step=name, error=type(error).__name__)
             await asyncio.sleep(patience.away)
-        await asyncio.sleep(patience.idle if seconds is None else seconds)
+        await _wait(news, patience.idle if seconds is None else seconds)
+
+
+async def _wait(news: asyncio.Event | None, seconds: float) -> None:
+    if news is None:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()

@@ -10,6 +10,7 @@ from core.reply.host import repeat
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
 from core.storage.database import Database
+from core.storage.live import publish
 from core.storage.wakeups import Wakeup, announce, wakeups
 
 AT_ONCE = 4
@@ -44,7 +45,9 @@ async def _work(path: ReplyPath, redis: Redis, consumer: str) -> None:
     async def next_lane() -> None:
         async for wakeup in wakeups(redis, consumer):
             if wakeup.kind == "lane":
-                await path.work(lane_of(wakeup))
+                lane = lane_of(wakeup)
+                await path.work(lane)
+                await publish(redis, lane.owner_id, f"account:{lane.account_id}")
 
     await repeat("worker", next_lane, path.patience, seconds=0)
 
