@@ -13,10 +13,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, cast
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
+from redis.asyncio import Redis
 from rich.console import Console
 
 from core.bench.scratch import describe_machine, scratch_database
@@ -36,13 +39,14 @@ from core.errors import BadInput
 from core.events import Author, ChatRef, MessageNew, Person
 from core.ids import OwnerId
 from core.memory.people import ensure_account
-from core.models.faces import Vectors
+from core.models.faces import Embedder, Vectors
 from core.owners import ensure_owner
 from core.reply.apply import Timing
 from core.reply.cards import cards_to_show
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
 from core.reply.situation import Account, read_account
+from core.runtime import open_services, redis_client
 from core.settings import load_settings
 from core.storage.database import Database
 
@@ -62,6 +66,8 @@ STAGES = (
 )
 WARM_UP = 20
 CONTACTS = 25
+PLATFORM_ROWS = 10_000
+PLATFORM_WARM_UP = 10
 AT_ONCE = Timing(settle=timedelta(0), takeover=timedelta(0), card=timedelta(hours=1))
 
 
@@ -75,10 +81,28 @@ class KnownVectors:
         self._known = {question.text: question.vector for question in questions}
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        return np.stack([self._known[text] for text in texts]).astype(np.float32)
+        return np.stack([self._of(text) for text in texts]).astype(np.float32)
+
+    def _of(self, text: str) -> NDArray[np.float32]:
+        """A platform may have shown a text a little otherwise: then any vector will do for its time."""
+        return self._known.get(text, next(iter(self._known.values())))
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+class MeasurePlatform(Protocol):
+    """What `bots` offers under the entry point `locum.benches`."""
+
+    async def __call__(
+        self,
+        name: str,
+        database: Database,
+        redis: Redis,
+        owner_id: OwnerId,
+        embedder: Embedder,
+        questions: Sequence[str],
+    ) -> dict[str, object]: ...
 
 
 class Stopwatch:
@@ -209,6 +233,35 @@ async def measure_size(database: Database, rows: int, turns: int, seed: int) -> 
     }
 
 
+async def measure_platforms(
+    names: Sequence[str], turns: int, seed: int, console: Console
+) -> dict[str, object]:
+    """From an update on each platform's double to the card; `bots` brings the platforms."""
+    (found,) = entry_points(group="locum.benches", name="platform")
+    measure = cast("MeasurePlatform", found.load())
+    settings = load_settings()
+    results: list[dict[str, object]] = []
+    async with (
+        scratch_database(settings) as database,
+        open_services(settings) as services,
+        redis_client(settings, services) as redis,
+    ):
+        for name in names:
+            console.print(f"{name}: filling {PLATFORM_ROWS} messages")
+            owner_id = await ensure_owner(database, f"bench-{name}", display_name="Mara")
+            vectors = WordVectors(seed)
+            await fill(database, owner_id, made_records(seed), PLATFORM_ROWS, vectors, public=True)
+            chosen = await choose_questions(database, owner_id, PLATFORM_WARM_UP + turns, vectors, seed)
+            questions = [Question(text=f"{one.text}?", vector=one.vector) for one in chosen]
+            results.append(
+                await measure(
+                    name, database, redis, owner_id, KnownVectors(questions), [one.text for one in questions]
+                )
+            )
+            console.print(json.dumps(results[-1]), highlight=False, markup=False)
+        return {"machine": await describe_machine(database), "rows": PLATFORM_ROWS, "platforms": results}
+
+
 async def measure_reply(sizes: Sequence[int], turns: int, seed: int, console: Console) -> dict[str, object]:
     """The whole report, as `--json` prints it."""
     results: list[dict[str, object]] = []
@@ -235,9 +288,18 @@ def register(bench: typer.Typer) -> None:
         rows: Annotated[str, typer.Option(help="Sizes, comma separated.")] = "10000,300000",
         turns: Annotated[int, typer.Option(min=1, help="Turns for each size.")] = 100,
         seed: int = 0,
+        platforms: Annotated[
+            str, typer.Option(help="Instead, from update to card on these: telegram, slack, discord.")
+        ] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Measure what the reply path adds to a turn, without a model."""
+        if platforms:
+            names = [name.strip() for name in platforms.split(",")]
+            typer.echo(
+                json.dumps(asyncio.run(measure_platforms(names, turns, seed, Console(stderr=True))), indent=2)
+            )
+            return
         try:
             sizes = [int(size) for size in rows.split(",")]
         except ValueError:

@@ -5,6 +5,7 @@ do is printed as unsupported.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import LiteralString
 
 import pytest
 
+from bots.doubles.people import LONG, Hands, on_discord, on_slack, on_telegram
 from bots.hosting import Hosting
 from core.bot_state import PostgresState
 from core.clock import SystemClock
@@ -28,7 +30,7 @@ from core.reply.path import ReplyPath
 from core.reply.situation import Account, read_account
 from core.reply.worker import unfinished_lanes
 from core.storage.database import Database
-from tests.bots.day.hands import EVERYWHERE, LONG, Hands
+from tests.contract.slack_platform import MANIFEST
 from tests.standins import HashEmbedder
 
 TIMING = Timing(settle=timedelta(seconds=0.4), takeover=timedelta(minutes=20), card=timedelta(hours=24))
@@ -130,7 +132,11 @@ async def _announced(lane: Lane) -> None:
     """Lanes are found by looking for what is unfinished."""
 
 
-@pytest.fixture(params=EVERYWHERE, ids=lambda opens: opens.__name__)
+def on_slack_as_installed() -> AbstractAsyncContextManager[Hands]:
+    return on_slack(json.loads(MANIFEST.read_text()))
+
+
+@pytest.fixture(params=[on_telegram, on_slack_as_installed, on_discord], ids=["telegram", "slack", "discord"])
 async def hands(request: pytest.FixtureRequest) -> AsyncGenerator[Hands]:
     opens: Callable[[], AbstractAsyncContextManager[Hands]] = request.param
     async with opens() as people:

@@ -1,11 +1,11 @@
-"""The people of a day on each platform: a contact, and the owner with the platform's own buttons before them.
+"""The people on each platform's double: a contact, and the owner with the platform's own buttons before them.
 
 Every platform has the same face, so that one script runs on all three; what a platform cannot do is said
 in `cannot`, and never faked.
 """
 
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,35 +13,52 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from bots.discord.bot import DiscordBot
+from bots.discord.config import DiscordConfig
 from bots.doubles.discord import FakeDiscord
-from bots.doubles.slack import OWNER, TEAM, SlackDouble, slack_double
+from bots.doubles.slack import APP_TOKEN, BOT_TOKEN, OWNER, OWNER_TOKEN, TEAM, SlackDouble, slack_double
 from bots.doubles.telegram import TelegramDouble
 from bots.doubles.telegram_shapes import Json
+from bots.doubles.telegram_world import person
 from bots.slack.bot import SlackBot
+from bots.slack.config import SlackConfig
 from bots.telegram.bot import TelegramBot
 from bots.telegram.config import TelegramConfig
 from core.bot import Bot, BotState
 from core.desk import Desk
-from tests.bots.telegram.scene import JONAS, MARA, until
-from tests.contract.discord_platform import config_of
-from tests.contract.slack_platform import MANIFEST, config_for
+
+MARA = person(1001, "Mara", "mara")
+JONAS = person(42, "Jonas", "jonas")
 
 LONG = 20.0
-SAFE_SECONDS = 0.1
-"""Something that must not happen is given so long to happen."""
+"""Seconds in which something must have happened."""
+
+
+async def until(is_so: Callable[[], object], seconds: float = LONG, *, every: float = 0.005) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while not is_so():  # noqa: ASYNC110 -- what is waited for knows of no event
+            await asyncio.sleep(every)
 
 
 class Hands(Protocol):
     """One platform's people. `chat` is where the contact and the owner talk."""
 
-    platform: str
-    account: str
-    owner_id: str
-    contact: str
-    """The contact's own id there."""
-    chat: str
-    cannot: dict[str, str]
-    """Steps of the day that this platform does not know, and why."""
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def owner_id(self) -> str: ...
+
+    @property
+    def chat(self) -> str: ...
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        """Steps of the day that this platform does not know, and why."""
+        ...
 
     def bot(self, state: BotState, desk: Desk) -> Bot: ...
 
@@ -62,6 +79,8 @@ class Hands(Protocol):
         ...
 
     async def owner_edits_and_sends(self, text: str) -> None: ...
+
+    async def owner_discards(self) -> None: ...
 
     async def owner_says(self, command: str) -> None:
         """A command in the owner's chat with the bot, as `pause 3`."""
@@ -117,6 +136,9 @@ class OnTelegram:
         await until(lambda: "answer to this message" in self.double.world.bot_said()[-1], LONG)
         self.double.world.owner_answers(self.double.world.owner_sees()[-1], text)
 
+    async def owner_discards(self) -> None:
+        self.double.world.owner_presses("Discard")
+
     async def owner_says(self, command: str) -> None:
         self.double.world.owner_writes(f"/{command}")
 
@@ -131,12 +153,13 @@ class OnTelegram:
 
 
 @asynccontextmanager
-async def on_telegram() -> AsyncGenerator[OnTelegram]:
-    async with TelegramDouble(owner=MARA) as double:
+async def on_telegram(*, validate: bool = True) -> AsyncGenerator[OnTelegram]:
+    async with TelegramDouble(owner=MARA, validate=validate) as double:
         double.world.connects()
         double.world.opens_window(JONAS)
         yield OnTelegram(double=double)
-        assert double.wrong == []
+        if double.wrong:
+            raise AssertionError(f"the Bot API would not have understood: {double.wrong}")
 
 
 # ─── Slack ───────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +177,14 @@ class OnSlack:
     _types: set[str] = field(default_factory=set[str])
 
     def bot(self, state: BotState, desk: Desk) -> Bot:
-        return SlackBot(config=config_for(self.double), account=self.account, state=state, desk=desk)
+        config = SlackConfig(
+            bot_token=SecretStr(BOT_TOKEN),
+            user_token=SecretStr(OWNER_TOKEN),
+            app_token=SecretStr(APP_TOKEN),
+            owner_id=OWNER,
+            api_url=self.double.api_url,
+        )
+        return SlackBot(config=config, account=self.account, state=state, desk=desk)
 
     async def contact_writes(self, text: str) -> str:
         return await self.double.writes(self.contact, self.chat, text)
@@ -187,6 +217,9 @@ class OnSlack:
         (view,) = self.double.workspace.views.values()
         await self.double.submits(view["id"], text)
 
+    async def owner_discards(self) -> None:
+        await self.double.presses(self.double.cards()[-1], "Discard")
+
     async def owner_says(self, command: str) -> None:
         await self.double.tells_app(command)
 
@@ -200,8 +233,9 @@ class OnSlack:
 
 
 @asynccontextmanager
-async def on_slack() -> AsyncGenerator[OnSlack]:
-    async with slack_double(json.loads(MANIFEST.read_text())) as double:
+async def on_slack(manifest: Json | None = None) -> AsyncGenerator[OnSlack]:
+    """With the app's manifest, only what it asks for is allowed."""
+    async with slack_double(manifest) as double:
         double.workspace.add_user("U0JONAS", "Jonas")
         double.workspace.add_channel("D0JONAS", "im", [OWNER, "U0JONAS"])
         yield OnSlack(double=double)
@@ -217,6 +251,8 @@ class OnDiscord:
     server: FakeDiscord
     contact: str
     chat: str
+    direct: bool = False
+    """The contact writes to the bot itself: there the owner's own words are not seen."""
     platform: str = "discord"
     cannot: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -233,10 +269,18 @@ class OnDiscord:
         return self.server.dm_with_bot(self.server.owner)
 
     def bot(self, state: BotState, desk: Desk) -> Bot:
-        return DiscordBot(config=config_of(self.server), account=self.account, state=state, desk=desk)
+        config = DiscordConfig(
+            token=SecretStr(self.server.token),
+            owner_id=self.server.owner,
+            api_url=self.server.api_url,
+            gateway_url=self.server.gateway_url,
+            message_content=True,
+        )
+        return DiscordBot(config=config, account=self.account, state=state, desk=desk)
 
     async def contact_writes(self, text: str) -> Any:
-        return await self.server.say(self.contact, self.chat, f"<@{self.server.owner}> {text}")
+        called = "" if self.direct else f"<@{self.server.owner}> "
+        return await self.server.say(self.contact, self.chat, f"{called}{text}")
 
     async def contact_edits(self, message: Any, text: str) -> None:
         await self.server.rewrite(message, text)
@@ -256,15 +300,21 @@ class OnDiscord:
     def pressed_card_says(self) -> str:
         return "\n".join(message["content"] for message in self._said())
 
-    async def owner_edits_and_sends(self, text: str) -> None:
+    async def _press(self, label: str) -> Any:
         shown = next(message for message in reversed(self._said()) if message["components"])
         button = next(
             each["custom_id"]
             for row in shown["components"]
             for each in row["components"]
-            if each["label"].startswith("Edit")
+            if each["label"].startswith(label)
         )
-        asked = await self.server.press(self.server.owner, shown, button, user_only=False)
+        return await self.server.press(self.server.owner, shown, button, user_only=False)
+
+    async def owner_discards(self) -> None:
+        await self._press("Discard")
+
+    async def owner_edits_and_sends(self, text: str) -> None:
+        asked = await self._press("Edit")
         await until(lambda: asked.kind is not None, LONG)
         await self.server.submit(self.server.owner, asked, text)
 
@@ -281,20 +331,16 @@ class OnDiscord:
 
 
 @asynccontextmanager
-async def on_discord() -> AsyncGenerator[OnDiscord]:
+async def on_discord(*, direct: bool = False) -> AsyncGenerator[OnDiscord]:
     async with FakeDiscord() as server:
         contact = server.add_user("200000000000000001", "Jonas")
         channel = server.add_channel("general", server.add_guild("Climbing"))
         yield OnDiscord(
             server=server,
             contact=contact,
-            chat=channel,
+            chat=server.dm_with_bot(contact) if direct else channel,
+            direct=direct,
             cannot={
                 "reply in the owner's name": "nothing posts as the user on Discord: it is the app that speaks"
             },
         )
-
-
-Opens = Callable[[], Any]
-Step = Callable[[], Awaitable[None]]
-EVERYWHERE: tuple[Opens, ...] = (on_telegram, on_slack, on_discord)
