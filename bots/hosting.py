@@ -141,4 +141,6 @@ def sentence_for(error: BaseException) -> str:
     """For the owner: our own errors are sentences already; of foreign ones only the kind is told."""
     if isinstance(error, LocumError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed: pip install 'locum[bots]'"
     return f"it failed ({type(error).__name__}) and is tried again"

@@ -266,8 +266,12 @@ async def read_status(connection: Connection, account: Account, now: datetime) -
     return [*_told(figures, now), *await _gaps(connection, account, now)]
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _told(figures: _Figures, now: datetime) -> list[str]:
-    lines = [f"{figures.chats} chats, {figures.cards} open cards."]
+    lines = [f"{_counted(figures.chats, 'chat')}, {_counted(figures.cards, 'open card')}."]
     if figures.kill_switch:
         lines.append("The kill switch is on: nothing leaves.")
     if figures.paused_until is not None and figures.paused_until > now:

@@ -43,7 +43,7 @@ async def test_the_status_tells_chats_cards_pauses_and_troubles(database: Databa
     desk = desk_of(world)
     await desk.pause(3)
     lines = (await desk.status()).splitlines()
-    assert lines[0] == "1 chats, 1 open cards."
+    assert lines[0] == "1 chat, 1 open card."
     assert any(line.startswith("Paused until") for line in lines)
     assert lines[-1] == "slack: away"
     assert await desk.pause(None) == "Not paused any more."
