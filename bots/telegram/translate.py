@@ -83,6 +83,7 @@ def business_message(view: Viewpoint, message: Message) -> MessageNew | None:
         reply_to=_reply_to(message),
         attachments=attachments_of(message),
         automatic=bool(message.is_from_offline),
+        forwarded=message.forward_origin is not None,
         chat_kind=ChatKind.DIRECT,
         chat_title=contact.name,
         members=(contact,),
@@ -140,6 +141,7 @@ def group_message(view: Viewpoint, message: Message) -> MessageNew | None:
         mentions_owner=mentions_owner(view, message),
         attachments=attachments_of(message),
         automatic=bool(message.is_automatic_forward),
+        forwarded=message.forward_origin is not None,
         chat_kind=kind_of(message.chat),
         chat_title=clean(message.chat.title or ""),
     )

@@ -46,6 +46,12 @@ async def test_what_our_bot_sent_is_ours_and_what_another_bot_sent_is_a_bots(sce
     assert (await scene.only(MessageNew)).author is Author.BOT
 
 
+async def test_what_the_owner_passes_on_is_not_the_owners_voice(scene: Scene) -> None:
+    origin = {"type": "user", "sender_user": DANA, "date": 1_800_000_000}
+    scene.world.owner_types(JONAS, "says Dana", forward_origin=origin)
+    assert (await scene.only(MessageNew)).forwarded
+
+
 async def test_an_answer_names_what_it_answers(scene: Scene) -> None:
     first = scene.world.contact_writes(JONAS, "six?")
     await scene.settle()
