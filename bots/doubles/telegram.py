@@ -78,8 +78,8 @@ class TelegramDouble:
         self.webhook: Json = {}
         self.webhook_answers: list[int] = []
 
-        self.faults: dict[str, list[Refused]] = defaultdict(list)
-        """By method: what the next requests are answered, without being carried out."""
+        self.faults: dict[str, list[Refused | None]] = defaultdict(list)
+        """By method: what the next requests are answered, without being carried out; None carries one out."""
         self.lost_answers: dict[str, int] = defaultdict(int)
         """By method: so many of the next requests are carried out, and the connection drops."""
         self.lost_requests: dict[str, int] = defaultdict(int)
@@ -134,6 +134,10 @@ class TelegramDouble:
         """The forms of every such request, oldest first."""
         return [request.form for request in self.requests if request.method == method]
 
+    def take(self, method: str, times: int = 1) -> None:
+        """So many of the next requests are carried out; what is arranged afterwards meets those behind them."""
+        self.faults[method] += [None] * times
+
     def flood(self, method: str, seconds: int) -> None:
         """The next such request is told to wait."""
         text = f"Too Many Requests: retry after {seconds}"
@@ -151,8 +155,8 @@ class TelegramDouble:
         if self.lost_requests[method]:
             self.lost_requests[method] -= 1
             return _drop(request)
-        if self.faults[method]:
-            return _failure(self.faults[method].pop(0))
+        if self.faults[method] and (fault := self.faults[method].pop(0)) is not None:
+            return _failure(fault)
         form = await self._form(method, request)
         await asyncio.sleep(self.delay[method])
         try:

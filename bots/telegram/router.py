@@ -1,6 +1,6 @@
 """One update, from what Telegram says to the events it means."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +13,7 @@ from bots.telegram.connection import Connection, Connections
 from bots.telegram.control import Control
 from bots.telegram.elsewhere import Elsewhere
 from bots.telegram.hearing import Hearing
+from bots.telegram.plain import quoted
 from bots.telegram.presses import Presses, place_of
 from bots.telegram.translate import (
     Viewpoint,
@@ -27,7 +28,7 @@ from bots.telegram.translate import (
 from core.bot import BotState
 from core.clock import Clock
 from core.desk import Desk
-from core.errors import PlatformError
+from core.errors import LocumError, PlatformError, StorageError
 from core.events import AccessChanged, Author, ChatRef, Event, Gap, SuggestAsked
 
 log = structlog.get_logger()
@@ -170,12 +171,19 @@ class Router:
         if not self.view.is_owner(message.from_user):
             await self.elsewhere.greet(message.from_user)
             return ()
+        return await self._obey(self._owner_says(message))
+
+    async def _obey(self, doing: Awaitable[Sequence[Event]]) -> Sequence[Event]:
+        """What the owner asked for. What is not possible is told; what Telegram swallows they ask again."""
         try:
-            return await self._owner_says(message)
+            return await doing
+        except StorageError:
+            raise
         except PlatformError as error:
-            # The answer did not arrive. The owner sees that, and asks again; what was asked for is done.
             log.warning("answer.lost", error=type(error).__name__)
-            return ()
+        except LocumError as error:
+            await self._say(quoted(str(error)))
+        return ()
 
     async def _owner_says(self, message: Message) -> Sequence[Event]:
         place = place_of(message, self.control.flat)
@@ -207,11 +215,7 @@ class Router:
 
     async def _asked_of_us(self, update: Update) -> Sequence[Event]:
         if update.callback_query is not None:
-            try:
-                return await self.presses.take(update.callback_query)
-            except PlatformError as error:
-                log.warning("answer.lost", error=type(error).__name__)
-                return ()
+            return await self._obey(self.presses.take(update.callback_query))
         if update.inline_query is not None:
             await self.elsewhere.inline(update.inline_query)
         if update.guest_message is not None:

@@ -35,6 +35,7 @@ NOT_CONNECTED = (
     "Telegram: Locum is not connected to your chats. Add it in Settings → Chat Automation, or copy the text."
 )
 NO_ADDRESS = "Telegram does not tell whose message this was. Copy the text and send it yourself."
+DISCONNECTED = ("connection not found", "CONNECTION_INVALID")
 CLOSED = ("BUSINESS_PEER_INVALID", "USAGE_MISSING", "24 hours")
 """How Telegram refuses an answer that comes too late; its documentation does not say."""
 
@@ -203,6 +204,8 @@ def _reason(error: Exception) -> tuple[str, bool]:
         return "Telegram did not answer in time.", False
     if isinstance(error, BadRequest) and names(error, *CLOSED):
         return WINDOW_CLOSED, True
+    if isinstance(error, BadRequest) and names(error, *DISCONNECTED):
+        return NOT_CONNECTED, True
     if isinstance(error, (InvalidToken, RetryAfter)):
         return str(trouble(error)), True
     if is_definite(error):

@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,18 +162,14 @@ async def test_an_update_that_cannot_be_read_leaves_a_gap_and_holds_up_nothing(s
 async def test_storage_that_is_away_delays_an_update_and_loses_none(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_in, "AGAIN_SECONDS", 0.05)
-
-    class Away(Exception):
-        pass
-
+    monkeypatch.setattr(taking_in, "FIRST_PAUSE", 0.01)
     fails = 3
 
     async def get(key: str) -> str | None:
         nonlocal fails
         fails -= 1
         if fails >= 0:
-            raise Away
+            raise psycopg.OperationalError
         return scene.state.kept.get(key)
 
     monkeypatch.setattr(scene.state, "get", get)
