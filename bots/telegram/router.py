@@ -12,6 +12,7 @@ from bots.telegram.commands import Commands
 from bots.telegram.connection import Connection, Connections
 from bots.telegram.control import Control
 from bots.telegram.elsewhere import Elsewhere
+from bots.telegram.groups import group_access, group_message, reactions
 from bots.telegram.hearing import Hearing
 from bots.telegram.plain import quoted
 from bots.telegram.presses import Presses, place_of
@@ -21,9 +22,6 @@ from bots.telegram.translate import (
     deleted_messages,
     edited,
     forwarded_message,
-    group_access,
-    group_message,
-    reactions,
 )
 from core.bot import BotState
 from core.clock import Clock

@@ -179,6 +179,32 @@ async def test_storage_that_is_away_delays_an_update_and_loses_none(
     assert fails < 0
 
 
+async def test_a_stop_while_a_voice_message_is_written_down_waits_for_nothing_and_loses_nothing() -> None:
+    writing = asyncio.Event()
+
+    class Slow:
+        """Never done, until it is let."""
+
+        async def transcribe(self, audio: bytes, media_type: str) -> str:
+            await writing.wait()
+            return f"{len(audio)} bytes of {media_type}"
+
+    async with opened(transcriber=Slow()) as scene:
+        scene.world.files["f1"] = b"12345"
+        voice = {"file_id": "f1", "file_unique_id": "u1", "duration": 3}
+        scene.world.contact_writes(JONAS, voice=voice)
+        scene.world.contact_writes(JONAS, "and?")
+        scene.world.contact_writes(JONAS, "hello?")
+        await until(lambda: bool(scene.telegram.asked("getFile")))
+        await asyncio.wait_for(scene.stop(), 1)
+        writing.set()
+        scene.bot = scene.another_bot()
+        await scene.start()
+        seen = [event for event in await scene.settle() if isinstance(event, MessageNew)]
+        assert [event.text for event in seen] == ["", "and?", "hello?"]
+        assert seen[0].attachments[0].transcript == "5 bytes of audio/ogg"
+
+
 async def test_no_log_holds_a_token_or_what_was_said(
     scene: Scene, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
