@@ -84,7 +84,7 @@ class Router:
         if connection_id is None or not await self.connections.is_owners(self.api, connection_id):
             return ()
         event = business_message(self.view, message)
-        if event is None:
+        if event is None or _is_walking(update):
             return ()
         if event.author is Author.SELF_AS_OWNER and message.via_bot is not None:
             event = await self.elsewhere.owned(event)
@@ -140,6 +140,8 @@ class Router:
         event = group_message(self.view, message)
         if event is None:
             return self._moved(update.update_id, message)
+        if _is_walking(update):
+            return ()
         event = await self.hearing.with_words(event, message)
         if update.edited_message is not None:
             return (edited(update.update_id, event, message),)
@@ -226,3 +228,9 @@ class Router:
             await self.control.say(text)
         except PlatformError as error:
             log.info("owner.not_told", error=type(error).__name__)
+
+
+def _is_walking(update: Update) -> bool:
+    """True for the next point of a live location: Telegram calls it an edit, every few seconds."""
+    edited_message = update.edited_business_message or update.edited_message
+    return edited_message is not None and edited_message.location is not None

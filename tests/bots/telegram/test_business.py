@@ -78,6 +78,15 @@ async def test_two_edits_in_one_second_are_two_events(scene: Scene) -> None:
     assert first.key != second.key
 
 
+async def test_a_live_location_that_moves_is_not_told_step_by_step(scene: Scene) -> None:
+    place = {"latitude": 47.0, "longitude": 8.0, "live_period": 900}
+    message = scene.world.contact_writes(JONAS, location=place)
+    assert (await scene.only(MessageNew)).attachments[0].kind == "location"
+    message["location"] = place | {"latitude": 47.1}
+    scene.world.emit("edited_business_message", message | {"edit_date": message["date"] + 5})
+    assert await scene.settle() == ()
+
+
 async def test_deletions_name_every_message(scene: Scene) -> None:
     messages = [scene.world.contact_writes(JONAS, text) for text in ("a", "b")]
     await scene.settle()

@@ -272,7 +272,9 @@ async def test_why_by_code_is_answered(scene: Scene) -> None:
     assert scene.desk.asked == ["why 2"]
 
 
-@pytest.mark.parametrize("typed", ["/send", "/send zz", "/send -1", "/send 1 2", "/edit", "/mute ☃"])
+@pytest.mark.parametrize(
+    "typed", ["/send", "/send zz", "/send zzzzzzzzzzzzzzzzzzzz", "/send -1", "/send 1 2", "/edit", "/mute ☃"]
+)
 async def test_a_code_that_fits_no_open_draft_does_nothing(scene: Scene, typed: str) -> None:
     scene.world.owner_writes(typed)
     assert await scene.settle() == ()

@@ -203,6 +203,22 @@ async def test_a_message_of_the_contacts_cannot_be_edited(scene: Scene) -> None:
     assert (await scene.bot.edit(message, "ours")).status is REFUSED
 
 
+async def test_what_has_no_id_of_telegrams_is_neither_edited_nor_deleted(scene: Scene) -> None:
+    message = MessageRef(chat=scene.chat(JONAS), id="forwarded-7")
+    assert (await scene.bot.edit(message, "ours")).status is REFUSED
+    assert (await scene.bot.delete([message])).status is REFUSED
+
+
+async def test_a_flood_met_while_editing_is_waited_out_by_all(scene: Scene) -> None:
+    sent = await send(scene)
+    scene.telegram.flood("editMessageText", 120)
+    message = MessageRef(chat=scene.chat(JONAS), id=sent.message_ids[0])
+    assert (await scene.bot.edit(message, "at seven")).status is REFUSED
+    await scene.bot.show_typing(scene.chat(JONAS))
+    assert scene.telegram.typing == []
+    assert (await send(scene)).status is REFUSED
+
+
 async def test_deleting_is_declared_only_where_the_owner_allowed_it(scene: Scene) -> None:
     assert Capability.DELETE in scene.bot.capabilities(scene.chat(JONAS))
     scene.world.connects(rights={"can_reply": True})
