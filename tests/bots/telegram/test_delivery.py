@@ -181,12 +181,14 @@ async def test_storage_that_is_away_delays_an_update_and_loses_none(
 
 async def test_a_stop_while_a_voice_message_is_written_down_waits_for_nothing_and_loses_nothing() -> None:
     writing = asyncio.Event()
+    written: list[bytes] = []
 
     class Slow:
         """Never done, until it is let."""
 
         async def transcribe(self, audio: bytes, media_type: str) -> str:
             await writing.wait()
+            written.append(audio)
             return f"{len(audio)} bytes of {media_type}"
 
     async with opened(transcriber=Slow()) as scene:
@@ -203,6 +205,7 @@ async def test_a_stop_while_a_voice_message_is_written_down_waits_for_nothing_an
         seen = [event for event in await scene.settle() if isinstance(event, MessageNew)]
         assert [event.text for event in seen] == ["", "and?", "hello?"]
         assert seen[0].attachments[0].transcript == "5 bytes of audio/ogg"
+        assert written == [b"12345"]
 
 
 async def test_no_log_holds_a_token_or_what_was_said(
