@@ -9,6 +9,9 @@ MOST_EVIDENCE = 3
 LINE = 200
 """Characters of one quoted line."""
 
+LARGEST_DRAFT = 2**63 - 1
+"""Postgres numbers drafts no further."""
+
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 ORIGINS = {
@@ -93,4 +96,4 @@ def draft_of(code: str) -> int | None:
         number = int(code.strip(), len(DIGITS))
     except ValueError:
         return None
-    return number if number > 0 and code_of(number) == code.strip().lower() else None
+    return number if 0 < number <= LARGEST_DRAFT and code_of(number) == code.strip().lower() else None

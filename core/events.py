@@ -107,6 +107,8 @@ class MessageNew:
     """The owner named this very message to us: stored even in a chat that is not listened to."""
     send_until: datetime | None = None
     """Until when the platform lets us answer here, because of this message; None where it sets no time."""
+    forwarded: bool = False
+    """Somebody else's words, passed on: never the sender's voice."""
     kind: Literal["message_new"] = "message_new"
 
 

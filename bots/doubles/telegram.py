@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
@@ -19,29 +19,12 @@ from typing import Any, Self, cast
 import aiohttp
 from aiohttp import web
 
-from bots.doubles.telegram_shapes import Json, check_message, check_request, copied, read_form
-from bots.doubles.telegram_world import World, buttons, person, private_chat
-from bots.words import utf16_length
+from bots.doubles.telegram_methods import BOT_ID, Methods, Refused
+from bots.doubles.telegram_shapes import Json, check_request, read_form
+from bots.doubles.telegram_world import World, person
 from core.clock import Clock
 
-BOT_ID = 7000
-MOST_TEXT = 4096
-MOST_BUTTON_BYTES = 64
 WEBHOOK_SECONDS = 10.0
-
-
-ABILITIES = (
-    "can_join_groups can_read_all_group_messages supports_inline_queries supports_guest_queries "
-    "can_connect_to_business"
-).split()
-
-
-class Refused(Exception):
-    """What Telegram answers instead of a result."""
-
-    def __init__(self, code: int, description: str, **parameters: int) -> None:
-        super().__init__(description)
-        self.code, self.description, self.parameters = code, description, parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +35,7 @@ class Request:
     form: Json
 
 
-class TelegramDouble:
+class TelegramDouble(Methods):
     """The server, the world behind it, and its faults."""
 
     def __init__(
@@ -65,21 +48,18 @@ class TelegramDouble:
         topics: bool = False,
     ) -> None:
         bot = person(BOT_ID, "Locum", "locum_bot", is_bot=True)
-        self.world = World(owner=owner, bot=bot, validate=validate)
+        super().__init__(World(owner=owner, bot=bot, validate=validate), topics=topics, validate=validate)
         if clock is not None:
             self.world.clock = clock
-        self.token, self.topics, self.validate = token, topics, validate
+        self.token = token
         self.requests: list[Request] = []
         self.wrong: list[str] = []
         """What requests the Bot API would not have understood."""
-        self.typing: list[Json] = []
-        self.streamed: dict[int, list[str]] = defaultdict(list)
-        """What the owner saw of each draft while it was being written."""
         self.webhook: Json = {}
         self.webhook_answers: list[int] = []
 
-        self.faults: dict[str, list[Refused]] = defaultdict(list)
-        """By method: what the next requests are answered, without being carried out."""
+        self.faults: dict[str, list[Refused | None]] = defaultdict(list)
+        """By method: what the next requests are answered, without being carried out; None carries one out."""
         self.lost_answers: dict[str, int] = defaultdict(int)
         """By method: so many of the next requests are carried out, and the connection drops."""
         self.lost_requests: dict[str, int] = defaultdict(int)
@@ -87,10 +67,7 @@ class TelegramDouble:
         self.delay: dict[str, float] = defaultdict(float)
         """By method: seconds before it is answered."""
         self.revoked = False
-        self.abilities = dict.fromkeys(ABILITIES, True)
-        """What @BotFather turned on."""
         self._poll = 0
-        self._topics = 0
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._hook: asyncio.Task[None] | None = None
@@ -134,6 +111,10 @@ class TelegramDouble:
         """The forms of every such request, oldest first."""
         return [request.form for request in self.requests if request.method == method]
 
+    def take(self, method: str, times: int = 1) -> None:
+        """So many of the next requests are carried out; what is arranged afterwards meets those behind them."""
+        self.faults[method] += [None] * times
+
     def flood(self, method: str, seconds: int) -> None:
         """The next such request is told to wait."""
         text = f"Too Many Requests: retry after {seconds}"
@@ -151,8 +132,8 @@ class TelegramDouble:
         if self.lost_requests[method]:
             self.lost_requests[method] -= 1
             return _drop(request)
-        if self.faults[method]:
-            return _failure(self.faults[method].pop(0))
+        if self.faults[method] and (fault := self.faults[method].pop(0)) is not None:
+            return _failure(fault)
         form = await self._form(method, request)
         await asyncio.sleep(self.delay[method])
         try:
@@ -274,214 +255,10 @@ class TelegramDouble:
             "pending_update_count": len(self.world.updates),
         }
 
-    # ─── who is who ───────────────────────────────────────────────────────────────────────────
-
-    def _do_get_me(self, form: Json) -> Json:
-        del form
-        return self.world.bot | self.abilities | {"has_topics_enabled": self.topics}
-
-    def _do_get_chat(self, form: Json) -> Json:
-        if int(form["chat_id"]) != self.world.owner["id"]:
-            raise Refused(400, "Bad Request: chat not found")
-        chat = private_chat(self.world.owner)
-        return chat | {"accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": NO_GIFTS}
-
-    def _do_get_business_connection(self, form: Json) -> Json:
-        connection = self.world.connections.get(form["business_connection_id"])
-        if connection is None:
-            raise Refused(400, "Bad Request: business connection not found")
-        return connection
-
-    def _do_set_my_commands(self, form: Json) -> bool:
-        del form
-        return True
-
-    # ─── sending ──────────────────────────────────────────────────────────────────────────────
-
-    def _do_send_message(self, form: Json) -> Json:
-        content: Json = {"text": _sendable(form["text"])}
-        if entities := form.get("entities"):
-            content["entities"] = _within(entities, form["text"])
-        return self._post(form, content)
-
-    def _do_send_document(self, form: Json) -> Json:
-        file_id = f"doc-{len(self.world.files)}"
-        content: bytes = form["document"]
-        self.world.files[file_id] = content
-        document: Json = {"file_id": file_id, "file_unique_id": file_id, "file_size": len(content)}
-        caption = {"caption": form["caption"]} if "caption" in form else {}
-        return self._post(form, {"document": document, **caption})
-
-    def _post(self, form: Json, content: Json) -> Json:
-        chat_id = int(form["chat_id"])
-        more = {"reply_markup": form["reply_markup"]} if _is_inline(form.get("reply_markup")) else {}
-        if "message_thread_id" in form:
-            more |= {"message_thread_id": int(form["message_thread_id"]), "is_topic_message": True}
-        if connection_id := form.get("business_connection_id"):
-            self._may_reply(connection_id, chat_id)
-            chat = private_chat({"id": chat_id, "first_name": "Contact"})
-            sent = {"business_connection_id": connection_id, "sender_business_bot": self.world.bot}
-            return self._stands("business", chat, self.world.owner, content | more | sent)
-        if chat_id < 0:
-            return self._stands("group", self._group(chat_id), self.world.bot, content | more)
-        chat = private_chat({"id": chat_id, "first_name": "Somebody"})
-        return self._stands("bot", chat, self.world.bot, content | more)
-
-    def _stands(self, space: Any, chat: Json, sender: Json, content: Json) -> Json:
-        if self.validate:
-            check_message({"message_id": 1, "date": 0, "chat": chat, "from": sender, **content})
-        return self.world.post(space, chat, sender, content)
-
-    def _may_reply(self, connection_id: str, chat_id: int) -> None:
-        """The rules of a business connection: alive, with the right, within 24 hours."""
-        connection = self.world.connections.get(connection_id)
-        if connection is None or not connection["is_enabled"]:
-            raise Refused(400, "Bad Request: business connection not found")
-        if not connection["rights"].get("can_reply"):
-            raise Refused(400, "Bad Request: BUSINESS_CONNECTION_NOT_ALLOWED")
-        if not self.world.window_is_open(chat_id):
-            raise Refused(400, "Bad Request: BUSINESS_PEER_INVALID")
-
-    def _group(self, chat_id: int) -> Json:
-        if chat_id not in self.world.groups:
-            raise Refused(403, "Forbidden: bot is not a member of the supergroup chat")
-        return self.world.groups[chat_id]
-
-    # ─── changing, deleting ───────────────────────────────────────────────────────────────────
-
-    def _do_edit_message_text(self, form: Json) -> Json:
-        message = self._mine(form)
-        changed = copied(message) | {"text": _sendable(form["text"])}
-        for name in ("entities", "reply_markup"):
-            changed.pop(name, None)
-            if name in form:
-                changed[name] = form[name]
-        if changed == message:
-            raise Refused(400, "Bad Request: message is not modified")
-        message.clear()
-        message |= changed
-        return message
-
-    def _mine(self, form: Json) -> Json:
-        """The message of ours that a request names."""
-        chat_id, message_id = int(form["chat_id"]), int(form["message_id"])
-        space = "business" if "business_connection_id" in form else "group" if chat_id < 0 else "bot"
-        message = self.world.messages[space, chat_id].get(message_id)
-        if message is None:
-            raise Refused(400, "Bad Request: message to edit not found")
-        if BOT_ID not in (message["from"]["id"], message.get("sender_business_bot", {}).get("id")):
-            raise Refused(400, "Bad Request: message can't be edited")
-        return message
-
-    def _do_delete_message(self, form: Json) -> bool:
-        return self._delete(form, [int(form["message_id"])])
-
-    def _do_delete_messages(self, form: Json) -> bool:
-        return self._delete(form, form["message_ids"])
-
-    def _delete(self, form: Json, message_ids: Iterable[int]) -> bool:
-        chat_id = int(form["chat_id"])
-        space = "group" if chat_id < 0 else "bot"
-        for message_id in message_ids:
-            self.world.messages[space, chat_id].pop(message_id, None)
-        return True
-
-    def _do_delete_business_messages(self, form: Json) -> bool:
-        connection = self._do_get_business_connection(form)
-        if not connection.get("rights", {}).get("can_delete_sent_messages"):
-            raise Refused(400, "Bad Request: BUSINESS_CONNECTION_NOT_ALLOWED")
-        for space, messages in self.world.messages.items():
-            for message_id in form["message_ids"] if space[0] == "business" else ():
-                messages.pop(message_id, None)
-        return True
-
-    def _do_read_business_message(self, form: Json) -> bool:
-        self._do_get_business_connection(form)
-        return True
-
-    # ─── answers, typing, streaming, topics, files ────────────────────────────────────────────
-
-    def _do_answer_callback_query(self, form: Json) -> bool:
-        del form
-        return True
-
-    _do_answer_inline_query = _do_answer_callback_query
-
-    def _do_answer_guest_query(self, form: Json) -> Json:
-        return {"inline_message_id": f"guest-{form['guest_query_id']}"}
-
-    def _do_send_chat_action(self, form: Json) -> bool:
-        if connection_id := form.get("business_connection_id"):
-            self._may_reply(connection_id, int(form["chat_id"]))
-        self.typing.append(form)
-        return True
-
-    def _do_send_message_draft(self, form: Json) -> bool:
-        if int(form["chat_id"]) < 0 or int(form["draft_id"]) == 0:
-            raise Refused(400, "Bad Request: TEXTDRAFT_PEER_INVALID")
-        self.streamed[int(form["draft_id"])].append(form.get("text", ""))
-        return True
-
-    def _do_create_forum_topic(self, form: Json) -> Json:
-        if not self.topics:
-            raise Refused(400, "Bad Request: the chat is not a forum")
-        self._topics += 1
-        return {"message_thread_id": 900 + self._topics, "name": form["name"], "icon_color": 7322096}
-
-    def _do_get_file(self, form: Json) -> Json:
-        file_id = form["file_id"]
-        content = self.world.files.get(file_id)
-        if content is None:
-            raise Refused(400, "Bad Request: invalid file_id")
-        return {
-            "file_id": file_id,
-            "file_unique_id": file_id,
-            "file_size": len(content),
-            "file_path": file_id,
-        }
-
-
-NO_GIFTS = dict.fromkeys(
-    (
-        "unlimited_gifts",
-        "limited_gifts",
-        "unique_gifts",
-        "premium_subscription",
-        "gifts_from_channels",
-    ),
-    False,
-)
-
 
 def _snake(method: str) -> str:
     """`sendMessage` as a name of ours."""
     return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", method)
-
-
-def _is_inline(markup: Json | None) -> bool:
-    """True for buttons under a message, which must fit; a forced reply leaves none."""
-    if not markup or "inline_keyboard" not in markup:
-        return False
-    for button in buttons({"reply_markup": markup}):
-        if len(button.get("callback_data", "").encode()) > MOST_BUTTON_BYTES:
-            raise Refused(400, "Bad Request: BUTTON_DATA_INVALID")
-        if not 1 <= len(button.get("copy_text", {"text": "-"})["text"]) <= 256:  # noqa: PLR2004 -- Telegram's
-            raise Refused(400, "Bad Request: BUTTON_COPY_TEXT_INVALID")
-    return True
-
-
-def _sendable(text: str) -> str:
-    if not text.strip():
-        raise Refused(400, "Bad Request: message text is empty")
-    if utf16_length(text) > MOST_TEXT:
-        raise Refused(400, "Bad Request: message is too long")
-    return text
-
-
-def _within(entities: list[Json], text: str) -> list[Json]:
-    if any(entity["offset"] + entity["length"] > utf16_length(text) for entity in entities):
-        raise Refused(400, "Bad Request: ENTITY_BOUNDS_INVALID")
-    return entities
 
 
 def _failure(refusal: Refused) -> web.Response:

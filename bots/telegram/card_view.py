@@ -16,7 +16,7 @@ from core.bot import Card
 from core.events import DraftVerb
 
 MOST_COPIED = 256
-"""Characters that a copy button can hold."""
+"""UTF-16 units that a copy button can hold."""
 PIECE = 3500
 """UTF-16 units of a long draft that stand on one page, so that its heading fits beside them."""
 
@@ -49,8 +49,10 @@ class Page:
         return utf16_length(self.text) + utf16_length(other.text) <= MOST_TEXT
 
     def append(self, other: "Page") -> None:
-        start = utf16_length(self.text)
-        self.text += other.text
+        # No message begins with a blank line: Telegram would cut it off, and shift what is formatted.
+        blank = 0 if self.text else len(other.text) - len(other.text.lstrip("\n"))
+        start = utf16_length(self.text) - blank
+        self.text += other.text[blank:]
         self.entities += [
             MessageEntity(entity.type, entity.offset + start, entity.length) for entity in other.entities
         ]
@@ -119,7 +121,7 @@ def _row(draft: DraftText, *, can_send: bool, alone: bool) -> list[InlineKeyboar
     asked = [_button(f"Edit{number}", EDIT, draft.code), _button(f"Why{number}", WHY, draft.code)]
     if can_send:
         return [_button(f"Send{number}", SEND, draft.code), *asked]
-    if len(draft.text) <= MOST_COPIED:
+    if utf16_length(draft.text) <= MOST_COPIED:
         asked.insert(0, InlineKeyboardButton(f"Copy{number}", copy_text=CopyTextButton(draft.text)))
     return asked[:-2] + asked[-1:]
 

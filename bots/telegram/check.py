@@ -24,7 +24,7 @@ async def check(config: TelegramConfig) -> Checked:
     api = open_api(config)
     try:
         await ask(api.initialize())
-        me = await ask(api.get_me())
+        me = api.bot
         owner_name, unmet = await _owner(api, config)
         hook = await ask(api.get_webhook_info())
         missing = (*unmet, *_switches(me), *_reach(config, hook.url))

@@ -9,8 +9,9 @@ from telegram.error import TelegramError
 from bots.card_text import code_of
 from bots.telegram.api import Api
 from bots.telegram.cards import Cards
+from bots.telegram.groups import group_message
 from bots.telegram.sending import MOST_TEXT, NO_PREVIEW
-from bots.telegram.translate import Viewpoint, group_message
+from bots.telegram.translate import Viewpoint
 from bots.words import utf16_length
 from core.bot import BotState
 from core.desk import Desk

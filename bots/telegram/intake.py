@@ -4,25 +4,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
+import psycopg
 import structlog
-from telegram.error import TelegramError
+from redis.exceptions import RedisError
 
 from bots.mailbox import Mailbox
 from bots.telegram.api import Json
 from bots.telegram.ledger import Ledger
-from core.errors import PlatformError
+from core.errors import PlatformError, StorageError
 from core.events import Event, Gap
 
 log = structlog.get_logger()
 
 Understand = Callable[[Json], Awaitable[Sequence[Event]]]
 
-NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading an update raises when Telegram says what nobody foresaw. It would be so every time."""
-
-MOST_TRIES = 5
-"""So often is an update tried while Telegram does not answer what must be known about it."""
-AGAIN_SECONDS = 1.0
+AWAY = (psycopg.OperationalError, RedisError, StorageError, PlatformError, OSError)
+"""What passes: core's storage or Telegram is away. The update is tried until they are back."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 
 
 class Intake:
@@ -33,15 +31,18 @@ class Intake:
     ) -> None:
         self._understand, self._lost = understand, lost
         self._tails: dict[str, asyncio.Task[None]] = {}
+        """The last update of each lane."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self.mailbox = Mailbox()
         self.ledger = Ledger(next_id)
 
     def take(self, raw: Json) -> None:
-        """Work on an update after those of its chat; one that is known already is ignored."""
+        """Work on an update after those of its lane; one that is known already is ignored."""
         if self.ledger.take(int(raw["update_id"])):
             lane = lane_of(raw)
             task = asyncio.create_task(self._process(raw, self._tails.get(lane)))
             self._tails[lane] = task
+            self._tasks.add(task)
             task.add_done_callback(lambda done: self._forget(lane, done))
 
     async def acknowledge(self, event: Event) -> None:
@@ -51,13 +52,14 @@ class Intake:
     async def close(self) -> None:
         """Drop what nobody acknowledged: Telegram has it still."""
         self.mailbox.close()
-        tasks = tuple(self._tails.values())
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
     def _forget(self, lane: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if self._tails.get(lane) is task:
             del self._tails[lane]
 
@@ -71,21 +73,17 @@ class Intake:
 
     async def _events(self, raw: Json) -> Sequence[Event]:
         """What the update means. One that cannot be read leaves a gap that the owner is told of."""
-        tries = 0
+        pause = FIRST_PAUSE
         while True:
             try:
                 return await self._understand(raw)
-            except NONSENSE as error:
+            except AWAY as error:
+                log.warning("update.delayed", update_id=raw["update_id"], error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 -- around one update: it would fail every time, and hold up all others
                 log.error("update.unreadable", update_id=raw["update_id"], error=type(error).__name__)  # noqa: TRY400 -- a traceback may quote what was said
                 return (self._lost(raw),)
-            except (PlatformError, TelegramError) as error:
-                tries += 1
-                log.warning("update.delayed", update_id=raw["update_id"], error=type(error).__name__)
-                if tries == MOST_TRIES:
-                    return (self._lost(raw),)
-            except Exception as error:  # noqa: BLE001 -- around one update: core's storage is away, and comes back
-                log.warning("update.delayed", update_id=raw["update_id"], error=type(error).__name__)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def lane_of(raw: Json) -> str:

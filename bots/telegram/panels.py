@@ -20,6 +20,7 @@ UNKNOWN = (
     "I have not heard anything from that chat yet. Its settings can be changed once somebody writes there."
 )
 MOST_LISTED = 12
+MOST_LABEL = 40
 MOST_ASKED = 20
 MODES = {mode.value: mode for mode in Mode}
 MODE_LABELS = {Mode.OFF: "Off", Mode.SUGGEST: "Suggest", Mode.AUTO: "Auto"}
@@ -50,7 +51,9 @@ class Panels:
             await self.control.say("No chat is called that." if part else "No chats yet.", place=place)
             return
         lines = [f"{quoted(chat.title or chat.ref.chat)}: {_in_short(chat)}" for chat in chats]
-        labels = [(chat.title or chat.ref.chat, f"{CHAT}:{chat.ref.chat}:open") for chat in chats]
+        labels = [
+            ((chat.title or chat.ref.chat)[:MOST_LABEL], f"{CHAT}:{chat.ref.chat}:open") for chat in chats
+        ]
         await self.control.say("\n".join(lines), place=place, markup=rows_of(labels))
 
     async def ask_to_forget(self, what: str, place: Place) -> None:

@@ -40,10 +40,11 @@ class Presses:
     clock: Clock
 
     async def take(self, query: CallbackQuery) -> tuple[Event, ...]:
-        if not self.view.is_owner(query.from_user):
+        flat = self.control.flat
+        if not self.view.is_owner(query.from_user) or not query.message or query.message.chat.id != flat.chat:
             await self._answer(query, NOT_YOURS)
             return ()
-        place = place_of(query.message if isinstance(query.message, Message) else None, self.control.flat)
+        place = place_of(query.message if isinstance(query.message, Message) else None, flat)
         kind, _, rest = (query.data or "").partition(":")
         if kind == DRAFT:
             return await self._card_button(query, rest, place)

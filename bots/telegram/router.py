@@ -1,6 +1,6 @@
 """One update, from what Telegram says to the events it means."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +12,9 @@ from bots.telegram.commands import Commands
 from bots.telegram.connection import Connection, Connections
 from bots.telegram.control import Control
 from bots.telegram.elsewhere import Elsewhere
+from bots.telegram.groups import group_access, group_message, reactions
 from bots.telegram.hearing import Hearing
+from bots.telegram.plain import quoted
 from bots.telegram.presses import Presses, place_of
 from bots.telegram.translate import (
     Viewpoint,
@@ -20,14 +22,11 @@ from bots.telegram.translate import (
     deleted_messages,
     edited,
     forwarded_message,
-    group_access,
-    group_message,
-    reactions,
 )
 from core.bot import BotState
 from core.clock import Clock
 from core.desk import Desk
-from core.errors import PlatformError
+from core.errors import LocumError, PlatformError, StorageError
 from core.events import AccessChanged, Author, ChatRef, Event, Gap, SuggestAsked
 
 log = structlog.get_logger()
@@ -85,7 +84,7 @@ class Router:
         if connection_id is None or not await self.connections.is_owners(self.api, connection_id):
             return ()
         event = business_message(self.view, message)
-        if event is None:
+        if event is None or _is_walking(update):
             return ()
         if event.author is Author.SELF_AS_OWNER and message.via_bot is not None:
             event = await self.elsewhere.owned(event)
@@ -141,6 +140,8 @@ class Router:
         event = group_message(self.view, message)
         if event is None:
             return self._moved(update.update_id, message)
+        if _is_walking(update):
+            return ()
         event = await self.hearing.with_words(event, message)
         if update.edited_message is not None:
             return (edited(update.update_id, event, message),)
@@ -170,12 +171,19 @@ class Router:
         if not self.view.is_owner(message.from_user):
             await self.elsewhere.greet(message.from_user)
             return ()
+        return await self._obey(self._owner_says(message))
+
+    async def _obey(self, doing: Awaitable[Sequence[Event]]) -> Sequence[Event]:
+        """What the owner asked for. What is not possible is told; what Telegram swallows they ask again."""
         try:
-            return await self._owner_says(message)
+            return await doing
+        except StorageError:
+            raise
         except PlatformError as error:
-            # The answer did not arrive. The owner sees that, and asks again; what was asked for is done.
             log.warning("answer.lost", error=type(error).__name__)
-            return ()
+        except LocumError as error:
+            await self._say(quoted(str(error)))
+        return ()
 
     async def _owner_says(self, message: Message) -> Sequence[Event]:
         place = place_of(message, self.control.flat)
@@ -207,11 +215,7 @@ class Router:
 
     async def _asked_of_us(self, update: Update) -> Sequence[Event]:
         if update.callback_query is not None:
-            try:
-                return await self.presses.take(update.callback_query)
-            except PlatformError as error:
-                log.warning("answer.lost", error=type(error).__name__)
-                return ()
+            return await self._obey(self.presses.take(update.callback_query))
         if update.inline_query is not None:
             await self.elsewhere.inline(update.inline_query)
         if update.guest_message is not None:
@@ -224,3 +228,9 @@ class Router:
             await self.control.say(text)
         except PlatformError as error:
             log.info("owner.not_told", error=type(error).__name__)
+
+
+def _is_walking(update: Update) -> bool:
+    """True for the next point of a live location: Telegram calls it an edit, every few seconds."""
+    edited_message = update.edited_business_message or update.edited_message
+    return edited_message is not None and edited_message.location is not None

@@ -34,7 +34,9 @@ WINDOW_CLOSED = (
 NOT_CONNECTED = (
     "Telegram: Locum is not connected to your chats. Add it in Settings → Chat Automation, or copy the text."
 )
+NOT_OURS = "That is no message of ours on Telegram."
 NO_ADDRESS = "Telegram does not tell whose message this was. Copy the text and send it yourself."
+DISCONNECTED = ("connection not found", "CONNECTION_INVALID")
 CLOSED = ("BUSINESS_PEER_INVALID", "USAGE_MISSING", "24 hours")
 """How Telegram refuses an answer that comes too late; its documentation does not say."""
 
@@ -86,6 +88,8 @@ class Sender:
     async def edit(self, message: MessageRef, text: str) -> Receipt:
         """Change a message of ours; one that says so already is left as it is."""
         words = _worded(message.chat, text)
+        if not message.id.isdecimal():
+            return _refused(NOT_OURS)
         if utf16_length(words) > MOST_TEXT or not words.strip():
             return _refused(f"A message holds between 1 and {MOST_TEXT} characters.")
 
@@ -100,9 +104,11 @@ class Sender:
 
     async def delete(self, messages: Sequence[MessageRef]) -> Receipt:
         """Take messages of ours back, all from one chat."""
+        ids = numbers([message.id for message in messages])
+        if not ids:
+            return _refused(NOT_OURS)
 
         async def change() -> None:
-            ids = numbers([message.id for message in messages])
             for start in range(0, len(ids), MOST_DELETED):
                 await self._delete(messages[0].chat, ids[start : start + MOST_DELETED])
 
@@ -110,6 +116,8 @@ class Sender:
 
     async def show_typing(self, chat: ChatRef) -> None:
         """For five seconds, as Telegram has it. Where it cannot be shown it is not."""
+        if self._pace.wait:
+            return
         try:
             await self._api.send_chat_action(action=ChatAction.TYPING, **self._address(chat))
         except (NotSent, TelegramError) as error:
@@ -126,6 +134,9 @@ class Sender:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await change()
+        except RetryAfter as error:
+            self._pace.flood(seconds_of(error))
+            return _failed(error, 0, 1)
         except BadRequest as error:
             if not names(error, "message is not modified"):
                 return _failed(error, 0, 1)
@@ -203,6 +214,8 @@ def _reason(error: Exception) -> tuple[str, bool]:
         return "Telegram did not answer in time.", False
     if isinstance(error, BadRequest) and names(error, *CLOSED):
         return WINDOW_CLOSED, True
+    if isinstance(error, BadRequest) and names(error, *DISCONNECTED):
+        return NOT_CONNECTED, True
     if isinstance(error, (InvalidToken, RetryAfter)):
         return str(trouble(error)), True
     if is_definite(error):

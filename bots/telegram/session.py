@@ -93,7 +93,7 @@ async def open_session(given: Given, next_update: int | None) -> Session:
     api = open_api(given.config)
     try:
         await ask(api.initialize())
-        me = await ask(api.get_me())
+        me = api.bot
         await given.connections.load()
         await given.connections.refresh(api)
         session = _assemble(given, api, me, await _viewpoint(given, api, me), next_update)

@@ -37,6 +37,7 @@ class NewMessage:
     audience_id: AudienceId
     source_id: SourceId
     attachments: tuple[Attachment, ...] = ()
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,10 @@ async def store_message(
         """
         INSERT INTO messages (owner_id, chat_id, thread_id, platform_message_id, sender_id, sender_name, origin,
                               sent_at, text, caption, reply_to, automatic, mentions_owner, audience_id, source_id,
-                              language)
+                              language, forwarded)
         SELECT %(owner)s, c.id, %(thread)s, %(platform_id)s, %(sender)s, %(name)s, %(origin)s, %(sent_at)s,
-               %(text)s, %(caption)s, %(reply_to)s, %(automatic)s, %(mentions)s, %(audience)s, %(source)s, c.language
+               %(text)s, %(caption)s, %(reply_to)s, %(automatic)s, %(mentions)s, %(audience)s, %(source)s, c.language,
+               %(forwarded)s
         FROM chats c WHERE c.owner_id = %(owner)s AND c.id = %(chat)s
         ON CONFLICT (owner_id, chat_id, platform_message_id) DO UPDATE
         SET origin = CASE WHEN EXCLUDED.origin IN ('accepted', 'edited', 'auto') THEN EXCLUDED.origin
@@ -105,6 +107,7 @@ async def store_message(
             "mentions": message.mentions_owner,
             "audience": message.audience_id,
             "source": message.source_id,
+            "forwarded": message.forwarded,
         },
     )
     row = await cursor.fetchone()

@@ -130,6 +130,7 @@ async def _message(
             audience_id=chat.audience_id,
             source_id=await source_of(connection, account),
             attachments=event.attachments,
+            forwarded=event.forwarded,
         ),
     )
     if echo is not None and echo.proves:

@@ -20,7 +20,7 @@ FROZEN = {
     "MessageEdited": "key chat at message_id text original=",
     "MessageNew": (
         "key chat at message_id sender author text reply_to= mentions_owner= attachments= automatic= "
-        "backfilled= chat_kind= chat_title= members= external= pointed_at= send_until="
+        "backfilled= chat_kind= chat_title= members= external= pointed_at= send_until= forwarded="
     ),
     "MessagesDeleted": "key chat at message_ids",
     "Reaction": "key chat at message_id sender author emoji added=",

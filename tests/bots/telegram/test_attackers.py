@@ -73,6 +73,14 @@ async def test_forged_buttons_from_the_owners_own_client_are_no_trouble(scene: S
     assert scene.desk.asked == []
 
 
+async def test_a_button_in_another_chat_is_nobodys(scene: Scene) -> None:
+    await scene.bot.show(scene.card("yes"))
+    group = scene.world.opens_group(-100500, "Walkers")
+    message = scene.world.post("group", group, scene.world.bot, {"text": "press"})
+    scene.world.presses(MARA, message, "d:1:s")
+    assert await scene.settle() == ()
+
+
 async def test_a_stranger_gets_no_drafts_inline(scene: Scene) -> None:
     await scene.bot.show(scene.card("yes, at six"))
     scene.world.asks_inline(MALLORY, "")

@@ -46,6 +46,12 @@ async def test_what_our_bot_sent_is_ours_and_what_another_bot_sent_is_a_bots(sce
     assert (await scene.only(MessageNew)).author is Author.BOT
 
 
+async def test_what_the_owner_passes_on_is_not_the_owners_voice(scene: Scene) -> None:
+    origin = {"type": "user", "sender_user": DANA, "date": 1_800_000_000}
+    scene.world.owner_types(JONAS, "says Dana", forward_origin=origin)
+    assert (await scene.only(MessageNew)).forwarded
+
+
 async def test_an_answer_names_what_it_answers(scene: Scene) -> None:
     first = scene.world.contact_writes(JONAS, "six?")
     await scene.settle()
@@ -70,6 +76,15 @@ async def test_two_edits_in_one_second_are_two_events(scene: Scene) -> None:
     scene.world.edits(message, "at six", at=1_800_000_000)
     first, second = await scene.settle()
     assert first.key != second.key
+
+
+async def test_a_live_location_that_moves_is_not_told_step_by_step(scene: Scene) -> None:
+    place = {"latitude": 47.0, "longitude": 8.0, "live_period": 900}
+    message = scene.world.contact_writes(JONAS, location=place)
+    assert (await scene.only(MessageNew)).attachments[0].kind == "location"
+    message["location"] = place | {"latitude": 47.1}
+    scene.world.emit("edited_business_message", message | {"edit_date": message["date"] + 5})
+    assert await scene.settle() == ()
 
 
 async def test_deletions_name_every_message(scene: Scene) -> None:

@@ -129,6 +129,19 @@ async def test_a_long_slate_takes_several_messages_and_buttons_stand_under_the_l
     assert all(together.count(f"word{n}") == 900 for n in range(3))
 
 
+async def test_a_card_cut_in_half_is_completed_not_shown_twice(scene: Scene) -> None:
+    card = scene.card(*[" ".join([f"word{n}"] * 900) for n in range(3)])
+    scene.telegram.take("sendMessage")
+    scene.telegram.refuse("sendMessage", "Bad Gateway", code=502)
+    with pytest.raises(PlatformError):
+        await scene.bot.show(card)
+    assert len(scene.world.bot_said()) == 1
+    await scene.restart()
+    await scene.bot.show(card)
+    together = " ".join(scene.world.bot_said())
+    assert all(together.count(f"word{n}") == 900 for n in range(3))
+
+
 async def test_a_slate_that_shrinks_leaves_no_page_behind(scene: Scene) -> None:
     await scene.bot.show(scene.card(*[" ".join([f"word{n}"] * 900) for n in range(3)]))
     await scene.bot.show(scene.card("yes"))
@@ -259,7 +272,9 @@ async def test_why_by_code_is_answered(scene: Scene) -> None:
     assert scene.desk.asked == ["why 2"]
 
 
-@pytest.mark.parametrize("typed", ["/send", "/send zz", "/send -1", "/send 1 2", "/edit", "/mute ☃"])
+@pytest.mark.parametrize(
+    "typed", ["/send", "/send zz", "/send zzzzzzzzzzzzzzzzzzzz", "/send -1", "/send 1 2", "/edit", "/mute ☃"]
+)
 async def test_a_code_that_fits_no_open_draft_does_nothing(scene: Scene, typed: str) -> None:
     scene.world.owner_writes(typed)
     assert await scene.settle() == ()

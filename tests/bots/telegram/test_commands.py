@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from core.errors import BadInput
 from core.events import ChatRef, MessageNew, SuggestAsked
 from core.vocabulary import Mode
+from tests.bots.standins import MemoryDesk
 from tests.bots.telegram.scene import DANA, JONAS, MALLORY, MARA, Scene, opened
 
 
@@ -137,6 +139,17 @@ async def test_forgetting_from_a_chats_settings_asks_first(scene: Scene) -> None
 @pytest.mark.parametrize("typed", ["/start bizChat99", "/start bizChat" + "9" * 40])
 async def test_a_chat_that_was_never_heard_has_no_settings_yet(scene: Scene, typed: str) -> None:
     assert "not heard anything" in (await ask(scene, typed))[0]
+
+
+async def test_what_the_desk_does_not_allow_is_told_and_holds_up_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def status(_desk: MemoryDesk) -> str:
+        raise BadInput("That is not possible now.")
+
+    monkeypatch.setattr(MemoryDesk, "status", status)
+    assert await ask(scene, "/status") == ["That is not possible now."]
+    assert await ask(scene, "/privacy") == ["What is said here stays on this machine."]
 
 
 async def test_answers_are_told_even_if_one_is_lost(scene: Scene) -> None:

@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -161,18 +162,14 @@ async def test_an_update_that_cannot_be_read_leaves_a_gap_and_holds_up_nothing(s
 async def test_storage_that_is_away_delays_an_update_and_loses_none(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_in, "AGAIN_SECONDS", 0.05)
-
-    class Away(Exception):
-        pass
-
+    monkeypatch.setattr(taking_in, "FIRST_PAUSE", 0.01)
     fails = 3
 
     async def get(key: str) -> str | None:
         nonlocal fails
         fails -= 1
         if fails >= 0:
-            raise Away
+            raise psycopg.OperationalError
         return scene.state.kept.get(key)
 
     monkeypatch.setattr(scene.state, "get", get)
@@ -180,6 +177,35 @@ async def test_storage_that_is_away_delays_an_update_and_loses_none(
     scene.world.owner_answers(scene.world.owner_sees()[-1], "an answer")
     await scene.settle()
     assert fails < 0
+
+
+async def test_a_stop_while_a_voice_message_is_written_down_waits_for_nothing_and_loses_nothing() -> None:
+    writing = asyncio.Event()
+    written: list[bytes] = []
+
+    class Slow:
+        """Never done, until it is let."""
+
+        async def transcribe(self, audio: bytes, media_type: str) -> str:
+            await writing.wait()
+            written.append(audio)
+            return f"{len(audio)} bytes of {media_type}"
+
+    async with opened(transcriber=Slow()) as scene:
+        scene.world.files["f1"] = b"12345"
+        voice = {"file_id": "f1", "file_unique_id": "u1", "duration": 3}
+        scene.world.contact_writes(JONAS, voice=voice)
+        scene.world.contact_writes(JONAS, "and?")
+        scene.world.contact_writes(JONAS, "hello?")
+        await until(lambda: bool(scene.telegram.asked("getFile")))
+        await asyncio.wait_for(scene.stop(), 1)
+        writing.set()
+        scene.bot = scene.another_bot()
+        await scene.start()
+        seen = [event for event in await scene.settle() if isinstance(event, MessageNew)]
+        assert [event.text for event in seen] == ["", "and?", "hello?"]
+        assert seen[0].attachments[0].transcript == "5 bytes of audio/ogg"
+        assert written == [b"12345"]
 
 
 async def test_no_log_holds_a_token_or_what_was_said(

@@ -9,7 +9,7 @@ from bots.telegram import sending
 from bots.words import utf16_length
 from core.bot import Capability, Outgoing, Receipt, ReceiptStatus
 from core.events import ChatRef, MessageRef
-from tests.bots.telegram.scene import JONAS, Scene, opened, until
+from tests.bots.telegram.scene import JONAS, Scene, opened
 
 REFUSED, SENT, UNKNOWN = ReceiptStatus.REFUSED, ReceiptStatus.SENT, ReceiptStatus.UNKNOWN
 
@@ -91,6 +91,13 @@ async def test_a_refusal_of_telegrams_comes_back_in_its_words(scene: Scene) -> N
     assert (receipt.status, receipt.reason) == (REFUSED, "Telegram refused: user is deactivated")
 
 
+async def test_a_connection_that_ended_unheard_is_told_with_its_cure(scene: Scene) -> None:
+    scene.world.connections.clear()
+    receipt = await send(scene)
+    assert receipt.status is REFUSED
+    assert "Chat Automation" in receipt.reason
+
+
 async def test_a_stopped_bot_sends_nothing(scene: Scene) -> None:
     await scene.stop()
     assert (await send(scene)).status is REFUSED
@@ -152,14 +159,9 @@ async def test_an_answer_that_takes_too_long_leaves_it_unknown_and_posted_once(
 
 async def test_a_letter_of_which_a_part_failed_is_unknown_never_refused(scene: Scene) -> None:
     letter = " ".join(f"Sentence {number} of a long letter." for number in range(400))
-
-    async def close_after_the_first() -> None:
-        await until(lambda: bool(standing(scene)))
-        scene.telegram.refuse("sendMessage", "Bad Request: BUSINESS_PEER_INVALID")
-
-    closing = asyncio.create_task(close_after_the_first())
+    scene.telegram.take("sendMessage")
+    scene.telegram.refuse("sendMessage", "Bad Request: BUSINESS_PEER_INVALID")
     receipt = await send(scene, letter)
-    await closing
     assert receipt.status is UNKNOWN
     assert receipt.reason.startswith("1 of ")
     assert len(standing(scene)) == 1
@@ -199,6 +201,22 @@ async def test_a_message_of_the_contacts_cannot_be_edited(scene: Scene) -> None:
     written = scene.world.contact_writes(JONAS, "mine")
     message = MessageRef(chat=scene.chat(JONAS), id=str(written["message_id"]))
     assert (await scene.bot.edit(message, "ours")).status is REFUSED
+
+
+async def test_what_has_no_id_of_telegrams_is_neither_edited_nor_deleted(scene: Scene) -> None:
+    message = MessageRef(chat=scene.chat(JONAS), id="forwarded-7")
+    assert (await scene.bot.edit(message, "ours")).status is REFUSED
+    assert (await scene.bot.delete([message])).status is REFUSED
+
+
+async def test_a_flood_met_while_editing_is_waited_out_by_all(scene: Scene) -> None:
+    sent = await send(scene)
+    scene.telegram.flood("editMessageText", 120)
+    message = MessageRef(chat=scene.chat(JONAS), id=sent.message_ids[0])
+    assert (await scene.bot.edit(message, "at seven")).status is REFUSED
+    await scene.bot.show_typing(scene.chat(JONAS))
+    assert scene.telegram.typing == []
+    assert (await send(scene)).status is REFUSED
 
 
 async def test_deleting_is_declared_only_where_the_owner_allowed_it(scene: Scene) -> None:

@@ -108,6 +108,20 @@ async def test_a_question_becomes_a_card_and_the_press_of_a_button_the_reply(
         assert sent(scene) == [draft, "Sunday never, sorry"]
 
 
+async def test_what_the_owner_passes_on_is_kept_as_passed_on(database: Database, owner: OwnerId) -> None:
+    async with hosted(database, owner) as scene:
+        source = {"type": "user", "sender_user": MARA, "date": 1_800_000_000}
+        scene.world.owner_types(JONAS, "old news", forward_origin=source)
+        scene.world.owner_types(JONAS, "new news")
+        kept: list[tuple[str, bool]] = []
+        while len(kept) < 2:
+            await asyncio.sleep(0.05)
+            async with database.owner(owner) as connection:
+                cursor = await connection.execute("SELECT text, forwarded FROM messages ORDER BY sent_at, id")
+                kept = [(str(text), bool(passed_on)) for text, passed_on in await cursor.fetchall()]
+        assert kept == [("old news", True), ("new news", False)]
+
+
 async def test_a_forwarded_question_becomes_a_card_and_the_owner_typing_closes_it(
     database: Database, owner: OwnerId
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from bots.doubles.telegram_world import private_chat
+from bots.telegram import listening
 from core.errors import NotConfigured
 from core.events import MessageNew
 from tests.bots.telegram.scene import JONAS, Scene, opened, until
@@ -60,6 +61,20 @@ async def test_a_call_is_answered_once_core_has_what_it_brought() -> None:
         await scene.bot.acknowledge(event)
         await until(lambda: not scene.world.updates)
         assert scene.telegram.webhook_answers[-1] == 200
+
+
+async def test_while_core_is_away_telegram_is_asked_to_call_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HOLD_SECONDS", 0.1)
+    async with called() as scene:
+        await scene.stop()
+        await scene.bot.start()
+        scene.world.contact_writes(JONAS, "hi")
+        event = await anext(aiter(scene.bot.events()))
+        await until(lambda: 503 in scene.telegram.webhook_answers)
+        assert len(scene.world.updates) == 1
+        await scene.bot.acknowledge(event)
+        await until(lambda: not scene.world.updates)
+        assert 200 in scene.telegram.webhook_answers
 
 
 async def test_a_conversation_comes_in_order() -> None:
