@@ -1,5 +1,6 @@
 """Slack's bot with the double of its platform."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -90,6 +91,12 @@ class Slack:
                 draft = block["block_id"].split(":")[1]
                 found[draft] = found.get(draft, "") + block["text"]["text"]
         return list(found.values())
+
+    async def quiet(self) -> None:
+        """Everything that was brought is confirmed."""
+        async with asyncio.timeout(6):
+            while self.double.unconfirmed:  # noqa: ASYNC110 -- nobody tells when
+                await asyncio.sleep(0.01)
 
     def _message(self, kept: str) -> Json:
         return self.double.workspace.app_channel().messages.get(json.loads(kept)["ts"], {})

@@ -25,7 +25,7 @@ def keep(workspace: Slack, chat: str, stamp: str) -> None:
 def aged(workspace: Slack, seconds: float = 3600) -> None:
     """Everything that stands there was written so much earlier."""
     for channel in workspace.double.workspace.channels.values():
-        channel.created -= int(seconds)
+        channel.created -= int(seconds) + 86400
         shift = {stamp: f"{float(stamp) - seconds:.6f}" for stamp in channel.messages}
         for message in channel.messages.values():
             message["ts"] = shift[message["ts"]]
