@@ -7,7 +7,7 @@ real one does so at once, after one minute and after five.
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -194,6 +194,10 @@ class SlackDouble:
         """What was brought and not confirmed yet."""
         return list(self._waiting.values())
 
+    def give_up(self) -> None:
+        """Bring nothing again of what waits, as after the last try."""
+        self._waiting.clear()
+
     async def redeliver(self) -> None:
         """Bring again what was not confirmed."""
         for envelope in tuple(self._waiting.values()):
@@ -227,7 +231,6 @@ class SlackDouble:
         self, body: str, media: str = "application/json", *, secret: str = SIGNING_SECRET, age: float = 0
     ) -> int:
         """The status of a request that says it is Slack's."""
-        assert self._session is not None  # noqa: S101 -- opened
         stamp = str(int(time.time() - age))
         signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
         headers = {
@@ -235,6 +238,11 @@ class SlackDouble:
             "X-Slack-Request-Timestamp": stamp,
             "X-Slack-Signature": signature or "",
         }
+        return await self.post_raw(body, headers)
+
+    async def post_raw(self, body: str, headers: Mapping[str, str]) -> int:
+        """The status of any request to the app."""
+        assert self._session is not None  # noqa: S101 -- opened
         async with self._session.post(self.request_url, data=body.encode(), headers=headers) as answer:
             return answer.status
 

@@ -15,6 +15,7 @@ from bots.doubles.slack_workspace import Json, actions_on
 from bots.slack.bot import SlackBot
 from bots.slack.config import SlackConfig
 from bots.slack.markup import EMOJI
+from core.bot import Transcriber
 from core.events import Author, ChatRef, MessageNew, Person
 from core.vocabulary import ChatKind
 from tests.bots.standins import MemoryDesk, MemoryState
@@ -48,10 +49,16 @@ class Slack:
             self.double.workspace.add_channel(chat, "im", [OWNER, user])
         self.bot = self.new_bot()
 
-    def new_bot(self, **changed: object) -> SlackBot:
+    def new_bot(
+        self, *, account: str = TEAM, transcriber: Transcriber | None = None, **changed: object
+    ) -> SlackBot:
         """Another life of the bot, on the same state."""
         return SlackBot(
-            config=config_for(self.double, **changed), account=TEAM, state=self.state, desk=self.desk
+            config=config_for(self.double, **changed),
+            account=account,
+            state=self.state,
+            desk=self.desk,
+            transcriber=transcriber,
         )
 
     def chat(self, name: str) -> ChatRef:

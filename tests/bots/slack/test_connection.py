@@ -202,10 +202,8 @@ async def test_a_bot_that_is_set_up_wrongly_says_what_is_wrong(
 
 
 async def test_tokens_of_another_workspace_are_turned_away(workspace: Slack) -> None:
-    bot = workspace.new_bot()
-    bot._account = "T0OTHER"
     with pytest.raises(AccessRevoked, match="another workspace"):
-        await bot.start()
+        await workspace.new_bot(account="T0OTHER").start()
 
 
 async def test_a_start_that_fails_can_be_tried_again(workspace: Slack) -> None:
@@ -235,7 +233,7 @@ async def test_what_was_said_during_an_outage_is_read_from_history_oldest_first(
     stamps = list(workspace.double.workspace.channels["D0JONAS"].messages)
     keep(workspace, "jonas", stamps[0])
     await workspace.double.writes(DANA, "D0DANA", "in a chat that core never heard of")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 450)
         await life.double.writes(JONAS, "D0JONAS", "live")
@@ -257,7 +255,7 @@ async def test_live_events_of_a_chat_wait_for_its_gap_to_be_closed_and_can_be_an
     aged(workspace)
     for chat, name in (("D0DANA", "dana"), ("D0JONAS", "jonas")):
         keep(workspace, name, next(iter(workspace.double.workspace.channels[chat].messages)))
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.fail("conversations.history", Fault(kind="slow", seconds=0.2), times=4)
     async with Life(workspace) as life:
         await life.double.writes(JONAS, "D0JONAS", "live")
@@ -274,7 +272,7 @@ async def test_what_is_minutes_old_is_told_as_new_for_slack_would_bring_it_again
     aged(workspace)
     keep(workspace, "jonas", await the_only_stamp(workspace))
     await workspace.double.writes(JONAS, "D0JONAS", "while Locum started")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 2)
     assert [message.backfilled for message in once(life)] == [True, False]
@@ -288,7 +286,7 @@ async def test_replies_in_threads_are_found_although_history_does_not_show_them(
     root, reply = workspace.double.workspace.channels["D0JONAS"].messages
     keep(workspace, "jonas", f"{float(root) + 3000:.6f}")
     double.workspace.channels["D0JONAS"].messages[root]["latest_reply"] = reply
-    double._waiting.clear()
+    double.give_up()
     shift = double.workspace.channels["D0JONAS"].messages
     shift[reply]["ts"] = shift[root]["latest_reply"] = later = f"{float(root) + 3100:.6f}"
     async with Life(workspace) as life:
@@ -304,7 +302,7 @@ async def test_direct_messages_that_somebody_opened_meanwhile_are_read_too(works
     workspace.double.workspace.add_channel("D0EVE", "im", [OWNER, "U0EVE"])
     await workspace.double.writes("U0EVE", "D0EVE", "we never talked before")
     await workspace.double.writes(DANA, "D0DANA", "in an old chat that core never heard of")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await until(lambda: "we never talked before" in life.texts)
         await life.double.tells_app("status")
@@ -338,7 +336,7 @@ async def test_a_chat_that_is_not_listened_to_is_not_read(workspace: Slack) -> N
     chat = workspace.chat("jonas")
     workspace.desk.known[chat] = replace(workspace.desk.known[chat], listened=False)
     await workspace.double.writes(JONAS, "D0JONAS", "missed")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await asyncio.sleep(0.1)
     assert life.seen == []
@@ -350,7 +348,7 @@ async def test_what_cannot_be_read_is_told_as_a_gap(workspace: Slack) -> None:
     aged(workspace)
     stamp = await the_only_stamp(workspace)
     keep(workspace, "jonas", stamp)
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.workspace.scopes[OWNER_TOKEN] = {"chat:write", "im:read", "users:read"}
     async with Life(workspace) as life:
         (gap,) = await life.sees(Gap)
@@ -366,7 +364,8 @@ async def test_more_than_can_be_read_is_a_gap_and_the_rest(workspace: Slack) -> 
     double.online = False
     for number in range(2100):
         await double.writes(JONAS, "D0JONAS", f"missed {number}")
-    double.online, double._waiting = True, {}
+    double.online = True
+    double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 2000)
         await life.sees(Gap)
@@ -379,7 +378,7 @@ async def test_a_rate_limit_while_reading_history_is_waited_out(workspace: Slack
     aged(workspace)
     keep(workspace, "jonas", await the_only_stamp(workspace))
     await workspace.double.writes(JONAS, "D0JONAS", "missed")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.fail("conversations.history", Fault(kind="ratelimited", seconds=1))
     async with Life(workspace) as life:
         await life.sees(MessageNew)

@@ -191,11 +191,10 @@ async def test_a_voice_clip_is_transcribed_where_the_owner_listens_and_nowhere_e
     workspace: Slack,
 ) -> None:
     listener = Listener()
-    workspace.bot._transcriber = listener
     for chat in ("jonas", "dana"):
         workspace.desk.know(workspace.chat(chat), chat, listened=chat == "jonas")
     clip = {"subtype": "slack_audio", "mimetype": "audio/webm"}
-    async with Life(workspace) as life:
+    async with Life(workspace, bot=workspace.new_bot(transcriber=listener)) as life:
         await life.double.uploads(JONAS, "D0JONAS", "clip.webm", b"sound", **clip)
         await life.double.uploads(DANA, "D0DANA", "clip.webm", b"other sound", **clip)
         first, second = await life.sees(MessageNew, 2)
