@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from bots.slack.web import Json, SlackWeb, Unclear
+from bots.slack.web import Json, Refused, SlackWeb, Unclear
 from core.errors import AccessRevoked, PlatformError
 from core.events import Person
 from core.history.slack import person_of
@@ -16,6 +16,7 @@ FRESH_SECONDS = 3600.0
 MEMBER_PAGES = 2
 """Of 200 each; the members of a larger channel count as unknown."""
 USER_PAGES = 10
+NOT_TOLD = frozenset({"user_not_found", "user_not_visible"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +52,18 @@ class Directory:
             return
 
     async def person(self, user_id: str) -> Person:
-        """The user. One whom Slack does not tell about goes by their id, for this once."""
+        """The user. One whom Slack does not tell about goes by their id."""
         if (known := self._people.get(user_id)) is not None:
             return known
         try:
             answer = await self._web.read("users.info", user=user_id)
         except AccessRevoked:
             raise
-        except PlatformError:
-            return Person(id=user_id, name=user_id)
+        except PlatformError as error:
+            nobody = Person(id=user_id, name=user_id)
+            # Somebody of another workspace, say: Slack will not tell another time either.
+            known = isinstance(error, Refused) and error.code in NOT_TOLD
+            return self._people.setdefault(user_id, nobody) if known else nobody
         self._people[user_id] = person_of(cast("Json", answer["user"]))
         return self._people[user_id]
 

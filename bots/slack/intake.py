@@ -12,7 +12,7 @@ from bots.slack.commands import answer
 from bots.slack.config import SlackConfig
 from bots.slack.connect import Connected
 from bots.slack.delivery import Deliveries, Delivery
-from bots.slack.translate import channel_of
+from bots.slack.translate import channel_of, is_marked
 from bots.slack.web import REVOKED_SENTENCE, Json
 from core.clock import Clock
 from core.desk import Desk
@@ -120,7 +120,7 @@ class Intake:
             connected.directory.forget(channel)
             return []
         await connected.backfill.ensure(channel)
-        if event.get("user") == self._config.owner_id:
+        if event.get("user") == self._config.owner_id and not is_marked(event, connected.reading.us):
             await connected.sending.settled(channel)
         return await connected.reading.events(event, channel, external=payload.get("is_ext_shared_channel"))
 

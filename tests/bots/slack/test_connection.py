@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,15 @@ async def test_a_connection_is_replaced_before_it_ends(life: Life) -> None:
     await life.double.writes(JONAS, "D0JONAS", "by the new one")
     await life.sees(MessageNew)
     await life.quiet()
+
+
+async def test_a_connection_outlives_the_patience_of_a_request(workspace: Slack) -> None:
+    async with Life(workspace, bot=workspace.new_bot(request_seconds=0.3)) as life:
+        await asyncio.sleep(0.9)
+        await life.double.writes(JONAS, "D0JONAS", "still here?")
+        await life.sees(MessageNew)
+        await life.quiet()
+        assert life.double.connections == 1
 
 
 async def test_an_event_of_an_ended_connection_is_confirmed_by_the_new_one(life: Life) -> None:
@@ -195,7 +205,7 @@ async def test_a_token_found_revoked_while_sending_ends_the_bot_too(life: Life) 
     ],
 )
 async def test_a_bot_that_is_set_up_wrongly_says_what_is_wrong(
-    workspace: Slack, changed: dict[str, object], told: str
+    workspace: Slack, changed: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(AccessRevoked, match=told):
         await workspace.new_bot(**changed).start()

@@ -169,6 +169,13 @@ async def test_markup_is_read_as_plain_text_with_names(life: Life) -> None:
     assert message.mentions_owner
 
 
+async def test_only_the_owners_own_id_is_a_mention_of_the_owner(life: Life) -> None:
+    await life.double.writes_markup(JONAS, "D0JONAS", f"<@{OWNER}2> <@U0DANA> <@{OWNER}|mara>")
+    await life.double.writes_markup(JONAS, "D0JONAS", f"<@{OWNER}2> &lt;@{OWNER}&gt; @Mara")
+    first, second = await life.sees(MessageNew, 2)
+    assert (first.mentions_owner, second.mentions_owner) == (True, False)
+
+
 async def test_files_are_told_by_their_names(life: Life) -> None:
     await life.double.uploads(JONAS, "D0JONAS", "plan.pdf", b"%PDF", text="the plan")
     (message,) = await life.sees(MessageNew)
