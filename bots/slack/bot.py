@@ -1,7 +1,8 @@
 """The owner's account in one Slack workspace."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -124,10 +125,12 @@ class SlackBot:
         return await self._connected.sending.react(message, emoji, added=added)
 
     async def show(self, card: Card) -> None:
-        await self._here().panel.show(card)
+        with self._watching_access():
+            await self._here().panel.show(card)
 
     async def withdraw(self, card_key: str, outcome: str) -> None:
-        await self._here().panel.withdraw(card_key, outcome)
+        with self._watching_access():
+            await self._here().panel.withdraw(card_key, outcome)
 
     async def history(self, chat: ChatRef, *, after: str | None, limit: int) -> AsyncGenerator[MessageNew]:
         async for message in self._here().reading.history(chat, after=after, limit=limit):
@@ -230,6 +233,14 @@ class SlackBot:
         """End `events` with the reason: the supervisor starts the bot anew."""
         self._failure = self._failure or error
         self._mailbox.close()
+
+    @contextmanager
+    def _watching_access(self) -> Generator[None]:
+        try:
+            yield
+        except AccessRevoked as error:
+            self._lose_access(error)
+            raise
 
     def _lose_access(self, error: AccessRevoked) -> None:
         """Core learns of it first; then `events` ends."""

@@ -196,6 +196,14 @@ async def test_a_token_found_revoked_while_sending_ends_the_bot_too(life: Life) 
     await until(lambda: life.ended_with)
 
 
+async def test_a_token_found_revoked_while_showing_a_card_ends_the_bot_too(life: Life) -> None:
+    life.double.workspace.tokens.clear()
+    with pytest.raises(AccessRevoked):
+        await life.bot.show(life.card("Yes"))
+    await life.sees(AccessChanged)
+    await until(lambda: life.ended_with)
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

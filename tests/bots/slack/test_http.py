@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
@@ -102,6 +103,18 @@ async def test_slacks_question_whether_we_are_there_is_answered(called: Life) ->
     assert await called.double.post_signed("[]") == 400
     assert await called.double.post_signed("payload=x", "application/x-www-form-urlencoded") == 400
     assert called.seen == []
+
+
+async def test_the_gap_before_the_start_is_closed_as_well(workspace: Slack) -> None:
+    kept = await workspace.double.writes(JONAS, "D0JONAS", "kept")
+    await workspace.double.writes(JONAS, "D0JONAS", "missed")
+    workspace.double.give_up()
+    at = datetime.fromtimestamp(float(kept), UTC)
+    workspace.desk.know(workspace.chat("jonas"), "Jonas", newest=kept, newest_at=at)
+    bot = workspace.new_bot(http_port=0, signing_secret=SecretStr(SIGNING_SECRET))
+    async with Life(workspace, bot=bot) as life:
+        await life.sees(MessageNew, 2)
+        assert life.texts == ["kept", "missed"]
 
 
 async def test_a_port_that_is_taken_is_told(called: Life) -> None:
