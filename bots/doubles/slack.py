@@ -194,6 +194,10 @@ class SlackDouble:
         """What was brought and not confirmed yet."""
         return list(self._waiting.values())
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._sockets)
+
     def give_up(self) -> None:
         """Bring nothing again of what waits, as after the last try."""
         self._waiting.clear()
@@ -205,10 +209,11 @@ class SlackDouble:
             envelope["retry_reason"] = "timeout"
             await self._send(envelope)
 
-    async def ask_to_reconnect(self, reason: str = "refresh_requested") -> None:
-        """Say that the connection ends soon, as Slack does every few hours."""
+    async def ask_to_reconnect(self, *reasons: str) -> None:
+        """Say that the connections end soon, as Slack does every few hours."""
         for socket in tuple(self._sockets):
-            await socket.send_json({"type": "disconnect", "reason": reason})
+            for reason in reasons or ("refresh_requested",):
+                await socket.send_json({"type": "disconnect", "reason": reason})
 
     async def drop_connections(self) -> None:
         for socket in tuple(self._sockets):

@@ -93,11 +93,12 @@ async def test_a_process_that_dies_with_an_event_in_hand_gets_it_again(workspace
 
 
 async def test_a_connection_is_replaced_before_it_ends(life: Life) -> None:
-    await life.double.ask_to_reconnect()
-    await until(lambda: life.double.connections == 2)
+    await life.double.ask_to_reconnect("warning", "refresh_requested")
+    await until(lambda: life.double.connections == 2 and life.double.open_connections == 1)
     await life.double.writes(JONAS, "D0JONAS", "by the new one")
     await life.sees(MessageNew)
     await life.quiet()
+    assert life.double.connections == 2
 
 
 async def test_a_connection_outlives_the_patience_of_a_request(workspace: Slack) -> None:
