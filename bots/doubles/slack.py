@@ -525,6 +525,10 @@ class SlackDouble:
             },
         )
 
+    async def brings_press(self, payload: Json) -> None:
+        """An interactive payload, whatever it holds."""
+        await self._bring("interactive", payload)
+
     async def opens_home(self, *, user: str = OWNER, tab: str = "home") -> None:
         event = {"type": "app_home_opened", "user": user, "tab": tab, "event_ts": self.workspace.stamp()}
         await self.bring_event(event, seen_by=BOT_USER)

@@ -13,7 +13,7 @@ from bots.slack.config import SlackConfig
 from bots.slack.connect import Connected
 from bots.slack.delivery import Deliveries, Delivery
 from bots.slack.translate import channel_of, is_marked
-from bots.slack.web import REVOKED_SENTENCE, Json
+from bots.slack.web import REVOKED_SENTENCE, Json, Refused
 from core.clock import Clock
 from core.desk import Desk
 from core.errors import AccessRevoked
@@ -69,6 +69,10 @@ class Intake:
                 events = await self._take(delivery)
             except UNREADABLE as error:
                 log.warning("event.unreadable", error=type(error).__name__)
+                events = []
+            except Refused as error:
+                # Of a chat that Slack does not let us see: it would refuse the same event again.
+                log.warning("event.refused", code=error.code)
                 events = []
             if events is not None:
                 await self._deliveries.put(delivery, events)

@@ -8,10 +8,10 @@ from bots.slack.cards import EDIT_WINDOW, SUGGEST, SUGGEST_WINDOW, words_in
 from bots.slack.panel import Panel
 from bots.slack.reading import Reading
 from bots.slack.translate import PLATFORM
-from bots.slack.web import Json, Unclear
+from bots.slack.web import Json
 from core.clock import Clock
 from core.desk import Desk
-from core.errors import BadInput, NotAllowed
+from core.errors import AccessRevoked, BadInput, NotAllowed, PlatformError
 from core.events import Author, ChatRef, DraftAction, DraftVerb, Event, SuggestAsked
 from core.vocabulary import Mode
 
@@ -131,7 +131,9 @@ class Presses:
             message = await self._reading.message(
                 channel, raw, pointed_at=True, key=f"pointed:{channel}:{stamp}:{pressed}"
             )
-        except Unclear:
+        except AccessRevoked:
+            raise
+        except PlatformError:
             await self._panel.note(ticket, UNKNOWN_CHAT)
             return []
         if message is None or message.author is not Author.CONTACT or channel == self._panel.channel:

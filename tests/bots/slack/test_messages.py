@@ -98,6 +98,15 @@ async def test_a_chat_that_slack_does_not_tell_about_counts_as_external(life: Li
     assert (message.external, message.members) == (True, None)
 
 
+async def test_an_event_of_a_chat_that_slack_does_not_let_us_see_holds_up_no_other(life: Life) -> None:
+    reaction = {"type": "reaction_added", "user": JONAS, "reaction": "wave", "event_ts": "1700000000.000100"}
+    await life.double.bring_event(reaction | {"item": {"channel": "C0GONE", "ts": "1700000000.000000"}})
+    await life.double.writes(JONAS, "D0JONAS", "hello")
+    await life.sees(MessageNew)
+    await life.quiet()
+    assert life.of(Reaction) == []
+
+
 async def test_what_the_owner_types_is_the_owners_and_a_reply_names_its_thread(life: Life) -> None:
     channel = a_channel(life)
     root = await life.double.writes(JONAS, channel, "who is in?")
