@@ -7,7 +7,7 @@ real one does so at once, after one minute and after five.
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -194,6 +194,14 @@ class SlackDouble:
         """What was brought and not confirmed yet."""
         return list(self._waiting.values())
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._sockets)
+
+    def give_up(self) -> None:
+        """Bring nothing again of what waits, as after the last try."""
+        self._waiting.clear()
+
     async def redeliver(self) -> None:
         """Bring again what was not confirmed."""
         for envelope in tuple(self._waiting.values()):
@@ -201,10 +209,11 @@ class SlackDouble:
             envelope["retry_reason"] = "timeout"
             await self._send(envelope)
 
-    async def ask_to_reconnect(self, reason: str = "refresh_requested") -> None:
-        """Say that the connection ends soon, as Slack does every few hours."""
+    async def ask_to_reconnect(self, *reasons: str) -> None:
+        """Say that the connections end soon, as Slack does every few hours."""
         for socket in tuple(self._sockets):
-            await socket.send_json({"type": "disconnect", "reason": reason})
+            for reason in reasons or ("refresh_requested",):
+                await socket.send_json({"type": "disconnect", "reason": reason})
 
     async def drop_connections(self) -> None:
         for socket in tuple(self._sockets):
@@ -227,7 +236,6 @@ class SlackDouble:
         self, body: str, media: str = "application/json", *, secret: str = SIGNING_SECRET, age: float = 0
     ) -> int:
         """The status of a request that says it is Slack's."""
-        assert self._session is not None  # noqa: S101 -- opened
         stamp = str(int(time.time() - age))
         signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
         headers = {
@@ -235,6 +243,11 @@ class SlackDouble:
             "X-Slack-Request-Timestamp": stamp,
             "X-Slack-Signature": signature or "",
         }
+        return await self.post_raw(body, headers)
+
+    async def post_raw(self, body: str, headers: Mapping[str, str]) -> int:
+        """The status of any request to the app."""
+        assert self._session is not None  # noqa: S101 -- opened
         async with self._session.post(self.request_url, data=body.encode(), headers=headers) as answer:
             return answer.status
 
@@ -511,6 +524,10 @@ class SlackDouble:
                 **payload,
             },
         )
+
+    async def brings_press(self, payload: Json) -> None:
+        """An interactive payload, whatever it holds."""
+        await self._bring("interactive", payload)
 
     async def opens_home(self, *, user: str = OWNER, tab: str = "home") -> None:
         event = {"type": "app_home_opened", "user": user, "tab": tab, "event_ts": self.workspace.stamp()}

@@ -26,8 +26,8 @@ EDIT_WINDOW = "edit_draft"
 SUGGEST_WINDOW = "suggested"
 INPUT = "words"
 INPUT_LENGTH = 3000
-LONGEST_SHOWN = 14
-"""Sections of one draft, of 3,000 characters each: a message holds 50 blocks."""
+LONGEST_SHOWN = 11
+"""Sections of one draft, of 3,000 characters each: a message holds 50 blocks, and a card three drafts."""
 
 OUTCOMES = {
     "sent": "You sent it.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bots.card_text import draft_of
 from core.clock import Clock
 from core.desk import Desk, DeskChat
-from core.errors import BadInput
+from core.errors import BadInput, NotAllowed
 from core.events import ChatRef, DraftAction, DraftVerb
 from core.vocabulary import Mode
 
@@ -57,7 +57,7 @@ async def answer(desk: Desk, clock: Clock, typed: str, key: str) -> Answer:
         return Answer(text=f"I don’t know “{word[:40]}”. This is what I know:\n{HELP}")
     try:
         return await command(desk, rest)
-    except BadInput as error:
+    except (BadInput, NotAllowed) as error:
         return Answer(text=str(error))
 
 

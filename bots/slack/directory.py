@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from bots.slack.web import Json, SlackWeb, Unclear
+from bots.slack.web import Json, Refused, SlackWeb
 from core.errors import AccessRevoked, PlatformError
 from core.events import Person
 from core.history.slack import person_of
@@ -16,6 +16,7 @@ FRESH_SECONDS = 3600.0
 MEMBER_PAGES = 2
 """Of 200 each; the members of a larger channel count as unknown."""
 USER_PAGES = 10
+NOT_TOLD = frozenset({"user_not_found", "user_not_visible"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +52,18 @@ class Directory:
             return
 
     async def person(self, user_id: str) -> Person:
-        """The user. One whom Slack does not tell about goes by their id, for this once."""
+        """The user. One whom Slack does not tell about goes by their id."""
         if (known := self._people.get(user_id)) is not None:
             return known
         try:
             answer = await self._web.read("users.info", user=user_id)
         except AccessRevoked:
             raise
-        except PlatformError:
-            return Person(id=user_id, name=user_id)
+        except PlatformError as error:
+            nobody = Person(id=user_id, name=user_id)
+            # Somebody of another workspace, say: Slack will not tell another time either.
+            known = isinstance(error, Refused) and error.code in NOT_TOLD
+            return self._people.setdefault(user_id, nobody) if known else nobody
         self._people[user_id] = person_of(cast("Json", answer["user"]))
         return self._people[user_id]
 
@@ -69,9 +73,17 @@ class Directory:
     async def channel_names(self, channel_ids: Iterable[str]) -> dict[str, str]:
         """Names of channels that a text mentions without naming them."""
         for channel_id in dict.fromkeys(channel_ids):
-            if channel_id not in self._channels and (info := await self._info(channel_id)):
-                self._channels[channel_id] = str(info.get("name") or channel_id)
+            if channel_id not in self._channels:
+                self._channels[channel_id] = await self._name(channel_id)
         return {channel_id: self._channels.get(channel_id, channel_id) for channel_id in channel_ids}
+
+    async def _name(self, channel_id: str) -> str:
+        try:
+            return str((await self._info(channel_id)).get("name") or channel_id)
+        except AccessRevoked:
+            raise
+        except PlatformError:
+            return channel_id
 
     def forget(self, channel_id: str) -> None:
         """Somebody came or went."""
@@ -86,25 +98,25 @@ class Directory:
     ) -> Conversation:
         """The chat; where Slack does not tell, what the event said of it. Unknown counts as external.
 
-        Raises `Unclear` when nothing at all is known.
+        Raises `PlatformError` when nothing at all is known.
         """
         known = self._conversations.get(channel_id)
         if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
             return known[1]
-        info = await self._info(channel_id)
-        if info is None:
-            return _told(channel_id, told_type, external)
+        try:
+            info = await self._info(channel_id)
+        except AccessRevoked:
+            raise
+        except PlatformError:
+            if not told_type:
+                raise
+            return _told(channel_id, told_type, external=external)
         found = await self._describe(channel_id, info)
         self._conversations[channel_id] = (time.monotonic(), found)
         return found
 
-    async def _info(self, channel_id: str) -> Json | None:
-        try:
-            return cast("Json", (await self._web.read("conversations.info", channel=channel_id))["channel"])
-        except AccessRevoked:
-            raise
-        except PlatformError:
-            return None
+    async def _info(self, channel_id: str) -> Json:
+        return cast("Json", (await self._web.read("conversations.info", channel=channel_id))["channel"])
 
     async def _describe(self, channel_id: str, info: Json) -> Conversation:
         members = await self._members(channel_id, info)
@@ -141,10 +153,8 @@ def _is_external(info: Json) -> bool:
     return bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared"))
 
 
-def _told(channel_id: str, told_type: str, external: bool | None) -> Conversation:
+def _told(channel_id: str, told_type: str, *, external: bool | None) -> Conversation:
     """What the event itself says: its kind of channel, never its members."""
-    if not told_type:
-        raise Unclear("Slack did not tell which chat this is.")
     return Conversation(
         id=channel_id,
         kind=ChatKind.DIRECT if told_type == "im" else ChatKind.GROUP,

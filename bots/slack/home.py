@@ -11,9 +11,11 @@ CHATS = 20
 MODE_LABELS = {Mode.OFF: "off", Mode.SUGGEST: "suggest", Mode.AUTO: "answer by itself"}
 
 
-def home_view(status: str, chats: Sequence[DeskChat]) -> Json:
+def home_view(status: str, chats: Sequence[DeskChat], told: str = "") -> Json:
+    """The page; `told` is what the desk answered to the owner's last press."""
     blocks = [
         header("Locum"),
+        *([context(told)] if told else []),
         section(status),
         actions(
             button("Pause 3 hours", "pause:3", "3"),

@@ -216,8 +216,8 @@ class Panel:
             note = "Slack did not take the file."
         await self.say(note)
 
-    async def publish_home(self) -> None:
-        view = home_view(await self._desk.status(), await self._desk.chats(limit=CHATS))
+    async def publish_home(self, told: str = "") -> None:
+        view = home_view(await self._desk.status(), await self._desk.chats(limit=CHATS), told)
         try:
             await self._web.change("views.publish", as_owner=False, user_id=self._owner_id, view=view)
         except AccessRevoked:

@@ -8,9 +8,10 @@ from bots.slack.cards import EDIT_WINDOW, SUGGEST, SUGGEST_WINDOW, words_in
 from bots.slack.panel import Panel
 from bots.slack.reading import Reading
 from bots.slack.translate import PLATFORM
-from bots.slack.web import Json, Unclear
+from bots.slack.web import Json
 from core.clock import Clock
 from core.desk import Desk
+from core.errors import AccessRevoked, BadInput, NotAllowed, PlatformError
 from core.events import Author, ChatRef, DraftAction, DraftVerb, Event, SuggestAsked
 from core.vocabulary import Mode
 
@@ -44,6 +45,13 @@ class Presses:
         user = cast("Json", payload.get("user") or {})
         if str(user.get("id")) != self._reading.us.owner_id:
             return []
+        try:
+            return await self._handle(payload)
+        except (BadInput, NotAllowed) as error:
+            await self._panel.say(str(error))
+            return []
+
+    async def _handle(self, payload: Json) -> list[Event]:
         match payload.get("type"):
             case "block_actions":
                 return [
@@ -123,7 +131,9 @@ class Presses:
             message = await self._reading.message(
                 channel, raw, pointed_at=True, key=f"pointed:{channel}:{stamp}:{pressed}"
             )
-        except Unclear:
+        except AccessRevoked:
+            raise
+        except PlatformError:
             await self._panel.note(ticket, UNKNOWN_CHAT)
             return []
         if message is None or message.author is not Author.CONTACT or channel == self._panel.channel:
@@ -143,25 +153,29 @@ class Presses:
     # ─── on the home page ────────────────────────────────────────────────────────────────────
 
     async def _pause(self, payload: Json, action: Json) -> list[Event]:
-        await self._desk.pause(float(action["value"]))
-        return await self._refresh(payload, action)
+        del payload
+        return await self._home(await self._desk.pause(float(action["value"])))
 
     async def _resume(self, payload: Json, action: Json) -> list[Event]:
-        await self._desk.pause(None)
-        return await self._refresh(payload, action)
+        del payload, action
+        return await self._home(await self._desk.pause(None))
 
     async def _listen(self, payload: Json, action: Json) -> list[Event]:
+        del payload
         chat, _ = self._unpacked(action["value"])
-        await self._desk.listen(chat, on=action["action_id"] == "listen:on")
-        return await self._refresh(payload, action)
+        return await self._home(await self._desk.listen(chat, on=action["action_id"] == "listen:on"))
 
     async def _mode(self, payload: Json, action: Json) -> list[Event]:
+        del payload
         selected: Any = action["selected_option"]
         mode, _, value = str(selected["value"]).partition(" ")
-        await self._desk.set_mode(self._unpacked(value)[0], Mode(mode))
-        return await self._refresh(payload, action)
+        return await self._home(await self._desk.set_mode(self._unpacked(value)[0], Mode(mode)))
 
     async def _refresh(self, payload: Json, action: Json) -> list[Event]:
         del payload, action
-        await self._panel.publish_home()
+        return await self._home("")
+
+    async def _home(self, told: str) -> list[Event]:
+        """The page as it stands now, with what the desk said to the last press."""
+        await self._panel.publish_home(told)
         return []

@@ -32,7 +32,7 @@ class Reading:
     transcriber: Transcriber | None = None
 
     async def scene(self, channel: str, raw: Json, *, external: bool | None = None) -> Scene:
-        """Raises `Unclear` where nothing is known of the chat."""
+        """Raises `PlatformError` where nothing is known of the chat."""
         return Scene(
             us=self.us,
             conversation=await self.directory.conversation(

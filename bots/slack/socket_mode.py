@@ -45,6 +45,8 @@ class SocketMode:
         self._config, self._web = config, web
         self._deliver, self._before, self._connected = deliver, before, connected
         self._sockets: list[Socket] = []
+        self._ending: list[Socket] = []
+        """Those that Slack is about to end."""
         self._wanted = asyncio.Event()
 
     async def open(self) -> Socket:
@@ -77,12 +79,18 @@ class SocketMode:
                     await self._wanted.wait()
                     self._wanted.clear()
                     tasks.create_task(self._read(await self.open()))
+                    await self._close_ending()
         except* PlatformError as failures:
             raise _first(failures) from None
 
     async def close(self) -> None:
         for socket in tuple(self._sockets):
             await socket.close()
+
+    async def _close_ending(self) -> None:
+        """What is still to be confirmed there goes by the new connection."""
+        while self._ending:
+            await self._ending.pop().close()
 
     async def _read(self, socket: Socket) -> None:
         """What comes by one connection, until it ends; `close` ends it when this is cancelled."""
@@ -92,12 +100,14 @@ class SocketMode:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
             envelope = cast("dict[str, Any]", message.json())
-            if envelope.get("type") == "disconnect":
-                _check_reason(str(envelope.get("reason")))
-                replaced = True
-                self._wanted.set()
-            else:
+            if envelope.get("type") != "disconnect":
                 self._take(socket, envelope)
+                continue
+            _check_reason(str(envelope.get("reason")))
+            if not replaced:  # a warning comes first, the request later
+                replaced = True
+                self._ending.append(socket)
+                self._wanted.set()
         self._sockets.remove(socket)
         if not replaced:
             if time.monotonic() - began < SHORT_LIFE:

@@ -60,6 +60,11 @@ class Scene:
         return self.people.get(user) or Person(id=user, name=user)
 
 
+def mentioned_in(raw: Json) -> list[str]:
+    """The ids of those whom a message calls by name."""
+    return [body for sigil, body, _ in TOKEN.findall(markup_of(raw)) if sigil == "@"]
+
+
 def users_in(raw: Json) -> list[str]:
     """Everybody whose name the event's words need."""
     found = [str(raw[key]) for key in ("user", "parent_user_id") if raw.get(key)]
@@ -67,9 +72,7 @@ def users_in(raw: Json) -> list[str]:
         if isinstance(part, dict):
             message = cast("Json", part)
             found += [str(message["user"])] if message.get("user") else []
-            found += [
-                body for sigil, body, label in TOKEN.findall(markup_of(message)) if sigil == "@" and not label
-            ]
+            found += mentioned_in(message)
     return found
 
 
@@ -127,7 +130,7 @@ def message_new(
         author=author,
         text=text,
         reply_to=_root(raw),
-        mentions_owner=f"<@{scene.us.owner_id}" in markup_of(raw),
+        mentions_owner=scene.us.owner_id in mentioned_in(raw),
         attachments=attachments,
         automatic=author is Author.OWNER and bool(raw.get("bot_id")),
         backfilled=backfilled,
@@ -188,15 +191,16 @@ def _sender(raw: Json, scene: Scene) -> tuple[Person, Author]:
 
 
 def _is_ours(raw: Json, scene: Scene) -> bool:
-    """Sent by this process, or marked by an earlier one: only our app posts with our app's id."""
+    """Sent by this process, or marked by an earlier one."""
+    return scene.us.sent(scene.conversation.id, str(raw["ts"])) or is_marked(raw, scene.us)
+
+
+def is_marked(raw: Json, us: Us) -> bool:
+    """Whether a message in the owner's name bears our mark: only our app posts with our app's id."""
     profile = cast("Json", raw.get("bot_profile") or {})
     metadata = cast("Json", raw.get("metadata") or {})
     app = str(raw.get("app_id") or profile.get("app_id") or "")
-    return (
-        scene.us.sent(scene.conversation.id, str(raw["ts"]))
-        or metadata.get("event_type") == OUR_MARK
-        or (bool(app) and app == scene.us.app_id)
-    )
+    return metadata.get("event_type") == OUR_MARK or (bool(app) and app == us.app_id)
 
 
 def _bot(raw: Json) -> Person:

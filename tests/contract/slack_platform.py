@@ -1,5 +1,6 @@
 """Slack's bot with the double of its platform."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from bots.doubles.slack_workspace import Json, actions_on
 from bots.slack.bot import SlackBot
 from bots.slack.config import SlackConfig
 from bots.slack.markup import EMOJI
+from core.bot import Transcriber
 from core.events import Author, ChatRef, MessageNew, Person
 from core.vocabulary import ChatKind
 from tests.bots.standins import MemoryDesk, MemoryState
@@ -47,10 +49,16 @@ class Slack:
             self.double.workspace.add_channel(chat, "im", [OWNER, user])
         self.bot = self.new_bot()
 
-    def new_bot(self, **changed: object) -> SlackBot:
+    def new_bot(
+        self, *, account: str = TEAM, transcriber: Transcriber | None = None, **changed: object
+    ) -> SlackBot:
         """Another life of the bot, on the same state."""
         return SlackBot(
-            config=config_for(self.double, **changed), account=TEAM, state=self.state, desk=self.desk
+            config=config_for(self.double, **changed),
+            account=account,
+            state=self.state,
+            desk=self.desk,
+            transcriber=transcriber,
         )
 
     def chat(self, name: str) -> ChatRef:
@@ -90,6 +98,12 @@ class Slack:
                 draft = block["block_id"].split(":")[1]
                 found[draft] = found.get(draft, "") + block["text"]["text"]
         return list(found.values())
+
+    async def quiet(self) -> None:
+        """Everything that was brought is confirmed."""
+        async with asyncio.timeout(6):
+            while self.double.unconfirmed:  # noqa: ASYNC110 -- nobody tells when
+                await asyncio.sleep(0.01)
 
     def _message(self, kept: str) -> Json:
         return self.double.workspace.app_channel().messages.get(json.loads(kept)["ts"], {})

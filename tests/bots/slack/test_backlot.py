@@ -133,7 +133,7 @@ def server() -> Generator[backlot.Server]:
     before = os.environ.get("BACKLOT_TELEMETRY")
     os.environ["BACKLOT_TELEMETRY"] = "0"
     try:
-        with backlot.serve(RECORDS, telemetry=False) as served:
+        with backlot.serve(RECORDS, telemetry=False) as served:  # pyright: ignore[reportUnknownMemberType] -- bare dicts
             yield served
     finally:
         if before is None:

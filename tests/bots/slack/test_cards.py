@@ -8,10 +8,11 @@ from bots.card_text import code_of
 from bots.doubles.slack import OWNER, Fault
 from bots.doubles.slack_workspace import Json, actions_on
 from core.bot import Evidence
-from core.errors import PlatformError
+from core.errors import NotAllowed, PlatformError
 from core.events import ChatRef, DraftAction, DraftVerb, MessageNew, SuggestAsked
 from core.vocabulary import Mode
 from tests.bots.slack.life import Life, until
+from tests.bots.standins import MemoryDesk
 from tests.contract.slack_platform import Slack
 
 JONAS = "U0JONAS"
@@ -136,6 +137,12 @@ async def test_a_long_draft_is_shown_whole(life: Life) -> None:
     assert life.workspace.drafts_on("card-1") == [draft]
 
 
+async def test_three_drafts_as_long_as_a_message_may_be_fit_on_a_card(life: Life) -> None:
+    drafts = [str(number) * 33_000 for number in (1, 2, 3)]
+    await life.bot.show(life.card(*drafts, note="a note", incoming=await incoming(life)))
+    assert life.workspace.drafts_on("card-1") == drafts
+
+
 async def test_a_card_shown_again_after_a_restart_replaces_itself(workspace: Slack) -> None:
     async with Life(workspace) as first:
         await first.bot.show(first.card("old"))
@@ -218,7 +225,7 @@ async def test_pointing_at_ones_own_message_says_so_and_asks_for_nothing(life: L
     stamp = await life.double.writes(OWNER, "D0JONAS", "I wrote this")
     await life.double.points_at("D0JONAS", stamp)
     await until(
-        lambda: "somebody wrote to you" in words_on(next(iter(life.double.workspace.views.values()), {}))
+        lambda: "somebody wrote to you" in "".join(map(words_on, life.double.workspace.views.values()))
     )
     assert life.of(SuggestAsked) == []
 
@@ -255,6 +262,27 @@ async def test_the_home_page_shows_how_locum_fares_and_sets_the_rules(life: Life
     ]
     assert life.desk.known[jonas].mode is Mode.AUTO
     assert life.seen == []
+
+
+class StrictDesk(MemoryDesk):
+    """A desk that says no by raising."""
+
+    async def set_mode(self, chat: ChatRef, mode: Mode) -> str:
+        del chat, mode
+        raise NotAllowed("Locum does not send unasked on slack yet.")
+
+
+async def test_what_the_desk_says_to_a_press_stands_on_the_page(workspace: Slack) -> None:
+    workspace.desk = StrictDesk()
+    async with Life(workspace, bot=workspace.new_bot()) as life:
+        life.desk.know(workspace.chat("jonas"), "Jonas")
+        await life.double.opens_home()
+        await until(lambda: OWNER in life.double.workspace.homes)
+        await life.double.presses_in(life.double.home(), "Stop listening")
+        await until(lambda: "Not listening." in words_on(life.double.home()))
+        await life.double.presses_in(life.double.home(), "mode", choice="answer by itself")
+        await until(lambda: "Locum does not send unasked on slack yet." in life.double.said_by_app())
+        assert await answer_to(life, "mode Jonas auto") == "Locum does not send unasked on slack yet."
 
 
 async def test_many_chats_fit_on_the_home_page(life: Life) -> None:

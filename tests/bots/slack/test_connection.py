@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def keep(workspace: Slack, chat: str, stamp: str) -> None:
 def aged(workspace: Slack, seconds: float = 3600) -> None:
     """Everything that stands there was written so much earlier."""
     for channel in workspace.double.workspace.channels.values():
-        channel.created -= int(seconds)
+        channel.created -= int(seconds) + 86400
         shift = {stamp: f"{float(stamp) - seconds:.6f}" for stamp in channel.messages}
         for message in channel.messages.values():
             message["ts"] = shift[message["ts"]]
@@ -92,11 +93,21 @@ async def test_a_process_that_dies_with_an_event_in_hand_gets_it_again(workspace
 
 
 async def test_a_connection_is_replaced_before_it_ends(life: Life) -> None:
-    await life.double.ask_to_reconnect()
-    await until(lambda: life.double.connections == 2)
+    await life.double.ask_to_reconnect("warning", "refresh_requested")
+    await until(lambda: life.double.connections == 2 and life.double.open_connections == 1)
     await life.double.writes(JONAS, "D0JONAS", "by the new one")
     await life.sees(MessageNew)
     await life.quiet()
+    assert life.double.connections == 2
+
+
+async def test_a_connection_outlives_the_patience_of_a_request(workspace: Slack) -> None:
+    async with Life(workspace, bot=workspace.new_bot(request_seconds=0.3)) as life:
+        await asyncio.sleep(0.9)
+        await life.double.writes(JONAS, "D0JONAS", "still here?")
+        await life.sees(MessageNew)
+        await life.quiet()
+        assert life.double.connections == 1
 
 
 async def test_an_event_of_an_ended_connection_is_confirmed_by_the_new_one(life: Life) -> None:
@@ -186,6 +197,14 @@ async def test_a_token_found_revoked_while_sending_ends_the_bot_too(life: Life) 
     await until(lambda: life.ended_with)
 
 
+async def test_a_token_found_revoked_while_showing_a_card_ends_the_bot_too(life: Life) -> None:
+    life.double.workspace.tokens.clear()
+    with pytest.raises(AccessRevoked):
+        await life.bot.show(life.card("Yes"))
+    await life.sees(AccessChanged)
+    await until(lambda: life.ended_with)
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -195,17 +214,15 @@ async def test_a_token_found_revoked_while_sending_ends_the_bot_too(life: Life) 
     ],
 )
 async def test_a_bot_that_is_set_up_wrongly_says_what_is_wrong(
-    workspace: Slack, changed: dict[str, object], told: str
+    workspace: Slack, changed: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(AccessRevoked, match=told):
         await workspace.new_bot(**changed).start()
 
 
 async def test_tokens_of_another_workspace_are_turned_away(workspace: Slack) -> None:
-    bot = workspace.new_bot()
-    bot._account = "T0OTHER"
     with pytest.raises(AccessRevoked, match="another workspace"):
-        await bot.start()
+        await workspace.new_bot(account="T0OTHER").start()
 
 
 async def test_a_start_that_fails_can_be_tried_again(workspace: Slack) -> None:
@@ -235,7 +252,7 @@ async def test_what_was_said_during_an_outage_is_read_from_history_oldest_first(
     stamps = list(workspace.double.workspace.channels["D0JONAS"].messages)
     keep(workspace, "jonas", stamps[0])
     await workspace.double.writes(DANA, "D0DANA", "in a chat that core never heard of")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 450)
         await life.double.writes(JONAS, "D0JONAS", "live")
@@ -257,7 +274,7 @@ async def test_live_events_of_a_chat_wait_for_its_gap_to_be_closed_and_can_be_an
     aged(workspace)
     for chat, name in (("D0DANA", "dana"), ("D0JONAS", "jonas")):
         keep(workspace, name, next(iter(workspace.double.workspace.channels[chat].messages)))
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.fail("conversations.history", Fault(kind="slow", seconds=0.2), times=4)
     async with Life(workspace) as life:
         await life.double.writes(JONAS, "D0JONAS", "live")
@@ -274,7 +291,7 @@ async def test_what_is_minutes_old_is_told_as_new_for_slack_would_bring_it_again
     aged(workspace)
     keep(workspace, "jonas", await the_only_stamp(workspace))
     await workspace.double.writes(JONAS, "D0JONAS", "while Locum started")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 2)
     assert [message.backfilled for message in once(life)] == [True, False]
@@ -288,7 +305,7 @@ async def test_replies_in_threads_are_found_although_history_does_not_show_them(
     root, reply = workspace.double.workspace.channels["D0JONAS"].messages
     keep(workspace, "jonas", f"{float(root) + 3000:.6f}")
     double.workspace.channels["D0JONAS"].messages[root]["latest_reply"] = reply
-    double._waiting.clear()
+    double.give_up()
     shift = double.workspace.channels["D0JONAS"].messages
     shift[reply]["ts"] = shift[root]["latest_reply"] = later = f"{float(root) + 3100:.6f}"
     async with Life(workspace) as life:
@@ -304,7 +321,7 @@ async def test_direct_messages_that_somebody_opened_meanwhile_are_read_too(works
     workspace.double.workspace.add_channel("D0EVE", "im", [OWNER, "U0EVE"])
     await workspace.double.writes("U0EVE", "D0EVE", "we never talked before")
     await workspace.double.writes(DANA, "D0DANA", "in an old chat that core never heard of")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await until(lambda: "we never talked before" in life.texts)
         await life.double.tells_app("status")
@@ -338,7 +355,7 @@ async def test_a_chat_that_is_not_listened_to_is_not_read(workspace: Slack) -> N
     chat = workspace.chat("jonas")
     workspace.desk.known[chat] = replace(workspace.desk.known[chat], listened=False)
     await workspace.double.writes(JONAS, "D0JONAS", "missed")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     async with Life(workspace) as life:
         await asyncio.sleep(0.1)
     assert life.seen == []
@@ -350,7 +367,7 @@ async def test_what_cannot_be_read_is_told_as_a_gap(workspace: Slack) -> None:
     aged(workspace)
     stamp = await the_only_stamp(workspace)
     keep(workspace, "jonas", stamp)
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.workspace.scopes[OWNER_TOKEN] = {"chat:write", "im:read", "users:read"}
     async with Life(workspace) as life:
         (gap,) = await life.sees(Gap)
@@ -366,7 +383,8 @@ async def test_more_than_can_be_read_is_a_gap_and_the_rest(workspace: Slack) -> 
     double.online = False
     for number in range(2100):
         await double.writes(JONAS, "D0JONAS", f"missed {number}")
-    double.online, double._waiting = True, {}
+    double.online = True
+    double.give_up()
     async with Life(workspace) as life:
         await life.sees(MessageNew, 2000)
         await life.sees(Gap)
@@ -379,7 +397,7 @@ async def test_a_rate_limit_while_reading_history_is_waited_out(workspace: Slack
     aged(workspace)
     keep(workspace, "jonas", await the_only_stamp(workspace))
     await workspace.double.writes(JONAS, "D0JONAS", "missed")
-    workspace.double._waiting.clear()
+    workspace.double.give_up()
     workspace.double.fail("conversations.history", Fault(kind="ratelimited", seconds=1))
     async with Life(workspace) as life:
         await life.sees(MessageNew)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +15,6 @@ from tests.bots.slack.life import Life
 from tests.contract.slack_platform import Slack
 
 JONAS = "U0JONAS"
-HELLO = {"type": "event_callback", "event": {"type": "message", "channel": "D0JONAS", "channel_type": "im"}}
 
 
 @pytest.fixture
@@ -59,19 +59,25 @@ async def test_a_press_is_answered_in_time_though_core_is_slow(workspace: Slack)
         assert life.double.http_answers[-1] == 200
 
 
-async def forged(life: Life, text: str = "send me money") -> str:
-    event = HELLO["event"] | {"user": OWNER, "text": text, "ts": "1764079870.000100"}  # pyright: ignore[reportOperatorIssue] -- a test's own words
-    return json.dumps(HELLO | {"event": event})
+def forged() -> str:
+    event = {
+        "type": "message",
+        "channel": "D0JONAS",
+        "channel_type": "im",
+        "user": OWNER,
+        "text": "send money",
+    }
+    return json.dumps({"type": "event_callback", "event": event | {"ts": "1764079870.000100"}})
 
 
 async def test_a_forged_signature_is_turned_away(called: Life) -> None:
-    assert await called.double.post_signed(await forged(called), secret="guessed") == 401  # noqa: S106 -- a guess
+    assert await called.double.post_signed(forged(), secret="guessed") == 401  # noqa: S106 -- a guess
     assert called.seen == []
 
 
 async def test_a_signature_that_was_recorded_long_ago_is_turned_away(called: Life) -> None:
-    assert await called.double.post_signed(await forged(called), age=360) == 401
-    assert await called.double.post_signed(await forged(called), age=-360) == 401
+    assert await called.double.post_signed(forged(), age=360) == 401
+    assert await called.double.post_signed(forged(), age=-360) == 401
     assert called.seen == []
 
 
@@ -88,21 +94,27 @@ async def test_a_signature_that_was_recorded_long_ago_is_turned_away(called: Lif
 async def test_a_request_without_a_proper_signature_is_turned_away(
     called: Life, headers: dict[str, str]
 ) -> None:
-    session = called.double._session
-    assert session is not None
-    body = (await forged(called)).encode()
-    async with session.post(called.double.request_url, data=body, headers=headers) as answer:
-        assert answer.status == 401
+    assert await called.double.post_raw(forged(), headers) == 401
     assert called.seen == []
 
 
 async def test_slacks_question_whether_we_are_there_is_answered(called: Life) -> None:
-    session = called.double._session
-    assert session is not None
     assert await called.double.post_signed(json.dumps({"type": "url_verification", "challenge": "c"})) == 200
     assert await called.double.post_signed("[]") == 400
     assert await called.double.post_signed("payload=x", "application/x-www-form-urlencoded") == 400
     assert called.seen == []
+
+
+async def test_the_gap_before_the_start_is_closed_as_well(workspace: Slack) -> None:
+    kept = await workspace.double.writes(JONAS, "D0JONAS", "kept")
+    await workspace.double.writes(JONAS, "D0JONAS", "missed")
+    workspace.double.give_up()
+    at = datetime.fromtimestamp(float(kept), UTC)
+    workspace.desk.know(workspace.chat("jonas"), "Jonas", newest=kept, newest_at=at)
+    bot = workspace.new_bot(http_port=0, signing_secret=SecretStr(SIGNING_SECRET))
+    async with Life(workspace, bot=bot) as life:
+        await life.sees(MessageNew, 2)
+        assert life.texts == ["kept", "missed"]
 
 
 async def test_a_port_that_is_taken_is_told(called: Life) -> None:

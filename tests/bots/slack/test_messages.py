@@ -98,6 +98,15 @@ async def test_a_chat_that_slack_does_not_tell_about_counts_as_external(life: Li
     assert (message.external, message.members) == (True, None)
 
 
+async def test_an_event_of_a_chat_that_slack_does_not_let_us_see_holds_up_no_other(life: Life) -> None:
+    reaction = {"type": "reaction_added", "user": JONAS, "reaction": "wave", "event_ts": "1700000000.000100"}
+    await life.double.bring_event(reaction | {"item": {"channel": "C0GONE", "ts": "1700000000.000000"}})
+    await life.double.writes(JONAS, "D0JONAS", "hello")
+    await life.sees(MessageNew)
+    await life.quiet()
+    assert life.of(Reaction) == []
+
+
 async def test_what_the_owner_types_is_the_owners_and_a_reply_names_its_thread(life: Life) -> None:
     channel = a_channel(life)
     root = await life.double.writes(JONAS, channel, "who is in?")
@@ -169,6 +178,13 @@ async def test_markup_is_read_as_plain_text_with_names(life: Life) -> None:
     assert message.mentions_owner
 
 
+async def test_only_the_owners_own_id_is_a_mention_of_the_owner(life: Life) -> None:
+    await life.double.writes_markup(JONAS, "D0JONAS", f"<@{OWNER}2> <@U0DANA> <@{OWNER}|mara>")
+    await life.double.writes_markup(JONAS, "D0JONAS", f"<@{OWNER}2> &lt;@{OWNER}&gt; @Mara")
+    first, second = await life.sees(MessageNew, 2)
+    assert (first.mentions_owner, second.mentions_owner) == (True, False)
+
+
 async def test_files_are_told_by_their_names(life: Life) -> None:
     await life.double.uploads(JONAS, "D0JONAS", "plan.pdf", b"%PDF", text="the plan")
     (message,) = await life.sees(MessageNew)
@@ -191,11 +207,10 @@ async def test_a_voice_clip_is_transcribed_where_the_owner_listens_and_nowhere_e
     workspace: Slack,
 ) -> None:
     listener = Listener()
-    workspace.bot._transcriber = listener
     for chat in ("jonas", "dana"):
         workspace.desk.know(workspace.chat(chat), chat, listened=chat == "jonas")
     clip = {"subtype": "slack_audio", "mimetype": "audio/webm"}
-    async with Life(workspace) as life:
+    async with Life(workspace, bot=workspace.new_bot(transcriber=listener)) as life:
         await life.double.uploads(JONAS, "D0JONAS", "clip.webm", b"sound", **clip)
         await life.double.uploads(DANA, "D0DANA", "clip.webm", b"other sound", **clip)
         first, second = await life.sees(MessageNew, 2)

@@ -182,6 +182,17 @@ async def test_without_a_connection_nothing_was_sent(workspace: Slack) -> None:
         assert receipt.status is ReceiptStatus.REFUSED
 
 
+async def test_a_bot_that_is_stopped_amid_a_send_finds_out_what_became_of_it(life: Life) -> None:
+    life.double.fail(POST, Fault(kind="late", taken=True, seconds=0.5))
+    sending = asyncio.create_task(life.bot.send(life.workspace.chat("jonas"), outgoing()))
+    await until(lambda: life.workspace.standing_in("jonas"))
+    await life.bot.stop()
+    receipt = await asyncio.wait_for(sending, 5)
+    assert receipt.status is ReceiptStatus.SENT
+    assert [message_id for message_id, _ in life.workspace.standing_in("jonas")] == list(receipt.message_ids)
+    assert life.double.api.count(POST) == 1
+
+
 async def test_editing_and_deleting_what_is_not_ours_is_refused(life: Life) -> None:
     stamp = await life.double.writes(JONAS, "D0JONAS", "mine")
     message = MessageRef(chat=life.workspace.chat("jonas"), id=stamp)

@@ -97,6 +97,13 @@ async def test_a_command_that_an_app_writes_in_the_owners_name_is_not_obeyed(lif
     await nothing_happened(life)
 
 
+async def test_a_strangers_words_in_the_owners_own_place_are_not_obeyed(life: Life, mallory: str) -> None:
+    place = life.double.workspace.app_channel()
+    place.members.append(mallory)
+    await life.double.writes(mallory, place.id, "forget Jonas for good")
+    await nothing_happened(life)
+
+
 async def test_buttons_with_values_that_we_never_wrote_do_nothing_and_hold_up_nothing(life: Life) -> None:
     await life.bot.show(life.card("Yes"))
     (card,) = life.double.cards()
