@@ -14,7 +14,7 @@ import discord
 import structlog
 from discord.http import HTTPClient
 
-from bots.discord.back_fill import BackFill
+from bots.discord.back_fill import BackFill, Outage
 from bots.discord.cards import Cards
 from bots.discord.commands import Commands
 from bots.discord.config import DiscordConfig
@@ -24,7 +24,7 @@ from bots.discord.interactions import COMMANDS, Interactions
 from bots.discord.places import PLATFORM, Places
 from bots.discord.progress import Progress, Written
 from bots.discord.raw import Raw
-from bots.discord.rest import MESSAGE, UNKNOWN_BOT, Api, Refused, Unsure, at
+from bots.discord.rest import MESSAGE, UNKNOWN_BOT, Api, Limited, Refused, Unsure, at
 from bots.discord.sending import MOST_TEXT, NO_MENTIONS, Sender
 from bots.discord.tickets import Tickets
 from bots.discord.translate import Identities, message_new
@@ -48,6 +48,8 @@ log = structlog.get_logger()
 READY_SECONDS = 45.0
 SERVERS_SECONDS = 10.0
 """How long READY's servers are waited for before the back-fill goes on without the rest."""
+MOST_TRIES = 6
+"""How often a gap's history is asked for, each time a little later."""
 WRITE_SECONDS = 20.0
 """How often the progress is written down while nothing has to be acknowledged."""
 
@@ -68,7 +70,7 @@ class DiscordBot:
         self._config, self._account, self._state = config, account, state
         self._clock = clock or SystemClock()
         self._mailbox, self._progress = Mailbox(), Progress()
-        self._api = Api(self._http)
+        self._api = Api(self._http, config.patience)
         self._places = Places(account, self._api, state)
         self._places.client = lambda: self._client
         self._tickets = Tickets(state, self._clock)
@@ -90,6 +92,8 @@ class DiscordBot:
         self._client: Connection
         self._ready, self._servers = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._filling: tuple[asyncio.Task[None], str] | None = None
+        """The back-fill that runs, and its hold on the session."""
         self._failure: PlatformError | None = None
         self._reached = ("", 0)
         self._last_heard: datetime | None = None
@@ -108,7 +112,7 @@ class DiscordBot:
     async def start(self) -> None:
         """Log in and resume. Raises `AccessRevoked` where the token is no good, else `PlatformError`."""
         logging.getLogger("discord").setLevel(logging.CRITICAL)  # it logs addresses with tokens in them
-        self._failure, self._ready = None, asyncio.Event()
+        self._failure, self._ready, self._filling = None, asyncio.Event(), None
         self._client = self._new_client()
         try:
             await self._log_in()
@@ -232,10 +236,10 @@ class DiscordBot:
         await self._find_owner()
         await self._sync_commands(str(application))
         written = await self._state.get("session")
-        if written:
-            earlier = Written.model_validate_json(written)
-            self._progress.take_up(earlier)
-            self._last_heard = self._last_heard or earlier.at
+        earlier = Written.model_validate_json(written) if written else None
+        self._progress.restart(earlier)
+        self._last_heard = earlier.at if earlier else None
+        self._intake.gate.set()
 
     async def _find_owner(self) -> None:
         try:
@@ -272,10 +276,11 @@ class DiscordBot:
 
     # ── the gateway ──────────────────────────────────────────────────────────────────────────
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A part that failed ends the events, and they raise what happened: the bot is started anew."""
@@ -306,31 +311,39 @@ class DiscordBot:
         first = not self._progress.session
         session = str(raw.get("session_id") or "")
         hold = self._progress.begin(session, str(raw.get("resume_gateway_url") or ""))
+        if self._filling is not None:  # what it looked for, the new one looks for, too
+            self._filling[0].cancel()
+            self._progress.settle(self._filling[1])
         self._servers.clear()
+        self._intake.gate.clear()
         number = self._progress.arriving
         arrived = self._progress.arrive(number) if number is not None else None
         if arrived:
             self._progress.settle(arrived)
         log.info("session.begun", first=first)
-        self._run(self._fill_gap(hold, session, None if first else self._last_heard))
+        self._filling = self._run(self._fill_gap(hold, session, None if first else self._last_heard)), hold
         self._ready.set()
 
     async def _fill_gap(self, hold: str, session: str, since: datetime | None) -> None:
-        """Read on until it succeeds: until then, the next start would have to look again."""
+        """Read what was missed. What cannot be read in all that time is told as a gap."""
         await self._servers_known()
-        wait = self._config.patience
+        tries = 0
         while True:
+            tries += 1
             try:
-                found = self._back_fill.events(self._intake.who, session, since, self._clock.now())
-                events = [event async for event in found]
-            except PlatformError as error:
+                outage = Outage(
+                    session=session, since=since, now=self._clock.now(), last_try=tries >= MOST_TRIES
+                )
+                events = [event async for event in self._back_fill.events(self._intake.who, outage)]
+            except (Limited, Unsure) as error:
                 log.warning("history.delayed", error=type(error).__name__)
-                await asyncio.sleep(error.retry_after or wait)
-                wait = min(2 * wait, 300.0)
+                await asyncio.sleep(error.retry_after or tries * 5 * self._config.patience)
             else:
-                self._intake.deliver(hold, events)
-                await self._write_progress()
-                return
+                break
+        self._intake.deliver(hold, events)
+        self._filling = None
+        self._intake.gate.set()
+        await self._write_progress()
 
     async def _servers_known(self) -> None:
         """READY names the servers, and each is described a moment later."""

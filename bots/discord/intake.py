@@ -51,6 +51,9 @@ class Intake:
         self._commands, self._interactions = commands, interactions
         self._transcriber, self._clock = transcriber, clock
         self.lanes = Lanes()
+        self.gate = asyncio.Event()
+        """Closed while a gap is filled: what is said meanwhile comes after what was missed, or a crash in
+        between would leave a hole that looks filled."""
         self.who: Identities
         self.control = ""
         """The owner's own chat with the bot: what is said there is for the desk."""
@@ -72,6 +75,8 @@ class Intake:
     async def _translate(self, hold: str, name: str, raw: Raw, where: str) -> None:
         events: tuple[Event, ...] = ()
         try:
+            if name != "INTERACTION_CREATE":
+                await self.gate.wait()
             events = await self._events(name, raw, where)
         except LocumError as error:
             log.warning("event.failed", name=name, error=type(error).__name__)

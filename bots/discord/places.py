@@ -112,6 +112,11 @@ class Places:
             able |= Capability.REACT
         return able
 
+    @property
+    def direct(self) -> frozenset[str]:
+        """The direct chats with the bot, but for the owner's own."""
+        return frozenset(self._direct)
+
     def is_direct(self, channel: str) -> bool:
         return channel in self._direct
 

@@ -124,8 +124,8 @@ async def _wait_asked(response: aiohttp.ClientResponse) -> float:
 class Api:
     """Discord's answers as JSON. Raises `Refused`, `Limited`, `Unsure`, or `AccessRevoked`."""
 
-    def __init__(self, client: Callable[[], HTTPClient]) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[], HTTPClient], patience: float = 1.0) -> None:
+        self._client, self.patience = client, patience
 
     async def call(
         self,
@@ -165,7 +165,7 @@ class Api:
             try:
                 return await self.call("GET", at, query=query)
             except (Limited, Unsure) as error:
-                await asyncio.sleep(min(error.retry_after or wait, 20.0))
+                await asyncio.sleep(min(error.retry_after or wait * self.patience, 20.0))
         return await self.call("GET", at, query=query)
 
     async def file(self, url: str) -> bytes:

@@ -161,10 +161,51 @@ async def test_history_that_is_refused_is_a_gap_and_holds_up_nothing(discord: Sc
     at = datetime.now(UTC) - timedelta(hours=1)
     discord.desk.know(live.chat, "Jonas", newest="1", newest_at=at)
     discord.server.forget_sessions()
-    discord.server.fail("GET", f"channels/{live.chat.chat}/messages", status=403, code=50001)
+    discord.server.fail("GET", f"channels/{live.chat.chat}/messages", times=2, status=403, code=50001)
     async with discord.running() as core:
         gaps = await core.wait_for(Gap, 2)
         assert (live.chat, at) in {(gap.chat, gap.since) for gap in gaps}
+
+
+async def test_what_is_said_while_a_gap_is_filled_comes_after_what_was_missed(discord: Scene) -> None:
+    """Else a crash in between would leave a hole behind a message that core already has."""
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, discord.with_jonas, "one")
+        (live,) = await core.wait_for(MessageNew)
+    discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
+    await discord.server.say(discord.jonas, discord.with_jonas, "two")
+    discord.server.forget_sessions()
+    discord.server.fail("GET", "messages", times=4, status=503)
+    async with discord.running() as core:
+        await discord.server.say(discord.jonas, discord.with_jonas, "three")
+        found = await core.wait_for(MessageNew, 2)
+        assert [m.text for m in found[:2]] == ["two", "three"]
+
+
+async def test_a_chat_whose_history_cannot_be_read_for_long_is_given_up_and_told(discord: Scene) -> None:
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, discord.with_jonas, "one")
+        (live,) = await core.wait_for(MessageNew)
+    discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
+    discord.server.forget_sessions()
+    discord.server.fail("GET", f"{discord.with_jonas}/messages", times=1000, status=503)
+    async with discord.running(patience=0.001) as core:
+        await discord.server.say(discord.jonas, discord.with_jonas, "two")
+        assert {gap.chat.chat for gap in await core.wait_for(Gap, 2)} == {"", discord.with_jonas}
+        assert [m.text for m in await core.wait_for(MessageNew)] == ["two"]
+
+
+async def test_a_bot_that_is_started_again_loses_nothing_it_was_in_the_middle_of(discord: Scene) -> None:
+    """As the supervisor does it: the same bot, stopped while events were on their way."""
+    async with discord.running() as core:
+        core.takes = lambda _: False
+        for n in range(20):
+            await discord.server.say(discord.jonas, discord.with_jonas, f"line {n}")
+        await core.bot.stop()
+        await core.bot.start()
+        core.takes = lambda _: True
+        await core.listen_for(0.5)
+        assert {m.text for m in core.of(MessageNew)} == {f"line {n}" for n in range(20)}
 
 
 async def test_history_is_read_on_after_servers_failed(discord: Scene) -> None:
