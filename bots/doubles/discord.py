@@ -71,6 +71,11 @@ class FakeDiscord(Gateway):
         self.posts = 0
         """How many posts were taken, those that a nonce made one not counted."""
         self.requests: list[tuple[str, str]] = []
+        self.about: Raw = {"id": self.application, "name": "Locum", "icon": None, "description": "", "bot_public": False,
+                "bot_require_code_grant": False, "verify_key": "00", "flags": 1 << 19 if self.content_intent else 0,
+                "summary": "", "team": None, "owner": self.users[self.owner], "bot": self.users[self.bot],
+                "integration_types_config": {"0": {}, "1": {}}}  # fmt: skip
+        """What Discord says of the application."""
         self.bodies: list[Raw] = []
         """What was asked to be posted, as it came."""
         self.faults: list[Fault] = []
@@ -240,7 +245,7 @@ class FakeDiscord(Gateway):
             case "GET", ["users", user]:
                 return self._user(user)
             case "GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]:
-                return self._about()
+                return self.about
             case "POST", ["users", "@me", "channels"]:
                 return self._channel(self.channels[self.dm_with_bot(str(body["recipient_id"]))])
             case "PUT", ["applications", _, "commands"]:
@@ -280,12 +285,6 @@ class FakeDiscord(Gateway):
                 return None
             case _:
                 raise Failure(404, 0, "404: Not Found")
-
-    def _about(self) -> Raw:
-        return {"id": self.application, "name": "Locum", "icon": None, "description": "", "bot_public": False,
-                "bot_require_code_grant": False, "verify_key": "00", "flags": 1 << 19 if self.content_intent else 0,
-                "summary": "", "team": None, "owner": self.users[self.owner], "bot": self.users[self.bot],
-                "integration_types_config": {"0": {}, "1": {}}}  # fmt: skip
 
     def _user(self, user: str) -> Raw:
         if user not in self.users:
