@@ -57,14 +57,25 @@ class Connection(discord.Client):
 
     def _told(self, name: str, parser: Callable[[Any], None]) -> Callable[[Any], None]:
         def tell(data: Any) -> None:
+            if name == "GUILD_DELETE":
+                data = {**data, "channels": self._channels_of(int(data["id"]))}
             if name.startswith(LIBRARY_KEEPS):
                 parser(data)
             self._listener(name, data)
 
         return tell
 
+    def _channels_of(self, server: int) -> list[Raw]:
+        """What is about to be forgotten with the server: Discord does not tell it again."""
+        known = self.get_guild(server)
+        return [{"id": str(channel.id)} for channel in (*known.channels, *known.threads)] if known else []
+
     async def setup_hook(self) -> None:
         await self._prepare()
+
+    def know(self, server: Raw) -> None:
+        """A server as GUILD_CREATE would tell it."""
+        self._connection._add_guild_from_data(cast("Any", server))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] -- the one door to the cache
 
     async def listen(self) -> None:
         """Until Discord is lost. Raises `AccessRevoked` where waiting would not help, else `PlatformError`."""

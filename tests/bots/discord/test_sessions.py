@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from core.bot import Capability, Outgoing, ReceiptStatus
 from core.errors import AccessRevoked, PlatformError
 from core.events import Gap, MessageEdited, MessageNew
 from tests.bots.discord.scene import Scene, scene, until
@@ -33,6 +34,24 @@ async def test_an_event_that_was_not_committed_comes_again_in_the_next_process(d
         await core.wait_for(MessageNew, 2)
         await core.quiet()
         assert [m.text for m in core.of(MessageNew)] == ["two", "three"]
+
+
+async def test_a_resumed_process_knows_its_servers_and_threads(discord: Scene) -> None:
+    """Discord tells them at the beginning of a session alone."""
+    thread = discord.server.add_channel("knots", discord.guild, thread_of=discord.channel)
+    async with discord.running() as core:
+        await discord.server.say(discord.dana, discord.channel, "before")
+        await core.wait_for(MessageNew)
+    async with discord.running() as core:
+        assert len(discord.server.sessions) == 1
+        await discord.server.say(discord.dana, discord.channel, "after")
+        await discord.server.say(discord.dana, thread, "in a thread")
+        found = await core.wait_for(MessageNew, 2)
+        assert {m.chat_title for m in found} == {"Climbing · general", "Climbing · knots"}
+        for channel in (discord.channel, thread):
+            assert Capability.SEND_AS_BOT in core.bot.capabilities(discord.ref(channel))
+        receipt = await core.bot.send(discord.ref(discord.channel), Outgoing(key="1", text="hello"))
+        assert receipt.status is ReceiptStatus.SENT
 
 
 async def test_heartbeats_tell_discord_no_more_than_core_has(discord: Scene) -> None:
