@@ -43,9 +43,7 @@ class DiscordBot:
         self._places = Places(account, self._api, state)
         self._places.client = lambda: self._session.client
         self._tickets = Tickets(state, self._clock)
-        self._cards = Cards(
-            self._api, state, self._places, self._tickets, lambda: self._intake.control, self._clock
-        )
+        self._cards = Cards(self._api, state, self._places, self._tickets, self._clock)
         self._sender = Sender(self._api, self._places, self._tickets)
         self._back_fill = BackFill(self._api, self._places, desk, config.back_fill)
         self._intake = Intake(

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 
 from pydantic import BaseModel
 
@@ -43,18 +42,9 @@ class Stand(BaseModel):
 
 
 class Cards:
-    def __init__(
-        self,
-        api: Api,
-        state: BotState,
-        places: Places,
-        tickets: Tickets,
-        control: Callable[[], str],
-        clock: Clock,
-    ) -> None:
-        """`control` tells the owner's own chat with the bot."""
+    def __init__(self, api: Api, state: BotState, places: Places, tickets: Tickets, clock: Clock) -> None:
         self._api, self._state, self._places, self._tickets = api, state, places, tickets
-        self._control, self._clock = control, clock
+        self._clock = clock
         self._answered: set[str] = set()
 
     async def show(self, card: Card) -> None:
@@ -68,7 +58,7 @@ class Cards:
             stand = Stand(ticket=ticket.id, messages=(ORIGINAL,))
             self._answered.add(ticket.id)
         bodies = self._bodies(card, ticket)
-        stand = await self._put(bodies, stand or Stand(channel=self._control(), messages=()))
+        stand = await self._put(bodies, stand or Stand(channel=self._places.control, messages=()))
         await self._state.put(f"card:{card.key}", stand.model_dump_json())
 
     async def give_up(self, ticket: Ticket) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from weakref import WeakSet
 
 import aiohttp
 import discord
@@ -48,6 +49,8 @@ class Connection(discord.Client):
         )
         self._config, self._progress, self._listener = config, progress, listener
         self._prepare = prepare
+        self._sockets: WeakSet[DiscordWebSocket] = WeakSet()
+        """Also one that is cancelled before discord.py hands it over: it has a thread of its own."""
         self._gateway = yarl.URL(config.gateway_url)
         # discord.py has no parameter for either.
         self.http = self._connection.http = Rest(config.api_url, self.loop)
@@ -79,7 +82,7 @@ class Connection(discord.Client):
 
     async def listen(self) -> None:
         """Until Discord is lost. Raises `AccessRevoked` where waiting would not help, else `PlatformError`."""
-        socket = _socket_class(self._progress)
+        socket = _socket_class(self._progress, self._sockets)
         resume, failures = bool(self._progress.session), 0
         while True:
             before = self._progress.arriving
@@ -123,9 +126,9 @@ class Connection(discord.Client):
 
     async def leave(self) -> None:
         """Hang up, so that the session can be resumed by whoever comes next."""
-        ws = cast("DiscordWebSocket | None", self.ws)
-        if ws is not None and ws.open:
-            await ws.close(code=STILL_RESUMABLE)
+        for socket in tuple(self._sockets):
+            if socket.open:
+                await socket.close(code=STILL_RESUMABLE)
         await self.close()
 
 
@@ -135,13 +138,19 @@ def _intents(config: DiscordConfig) -> discord.Intents:
     return intents
 
 
-def _socket_class(progress: Progress) -> type[DiscordWebSocket]:
+def _socket_class(progress: Progress, made: WeakSet[DiscordWebSocket]) -> type[DiscordWebSocket]:
     class Socket(DiscordWebSocket):
         """Reads like any other, but tells Discord the number up to which core has everything.
 
         discord.py puts `sequence` into heartbeats and RESUME alike; it is set when a delivery arrives,
         before it is looked at.
         """
+
+        def __init__(
+            self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
+        ) -> None:
+            made.add(self)
+            super().__init__(socket, loop=loop)
 
         @property
         def sequence(self) -> int | None:

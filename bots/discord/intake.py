@@ -61,8 +61,6 @@ class Intake:
         """Closed while a gap is filled: what is said meanwhile comes after what was missed, or a crash in
         between would leave a hole that looks filled."""
         self.who: Identities
-        self.control = ""
-        """The owner's own chat with the bot: what is said there is for the desk."""
 
     def take(self, name: str, raw: Raw) -> None:
         """One dispatch of the gateway, in the order they come."""
@@ -108,7 +106,7 @@ class Intake:
             return await self._interactions.events(raw, self.who)
         if name in ACCESS:
             return tuple(self._access(name, raw, where))
-        if str(raw["channel_id"]) == self.control:
+        if str(raw["channel_id"]) == self._places.control:
             mine = name == "MESSAGE_CREATE" and str(raw["author"]["id"]) == self.who.owner
             return await self._commands.events(raw) if mine else ()
         found = await self._message_event(name, raw, where)

@@ -35,6 +35,7 @@ AT_ONCE = 2.5
 
 NOT_YOURS = "This is somebody's private assistant. It listens to its owner alone."
 OWN_WORDS = "That is your own message. Ask for a reply to somebody else's."
+OUR_OWN_CHAT = "What is said between you and me is kept nowhere. Use this in another chat."
 NO_WORDS = "There are no words in that message."
 A_BOT = "That message is an app's. Ask for a reply to a person's."
 ADDED = "Noted. It will be known here when a reply is drafted."
@@ -85,6 +86,9 @@ class Interactions:
     async def _command(self, raw: Raw, data: Raw, who: Identities) -> tuple[Event, ...]:
         target = part(part(part(data, "resolved"), "messages"), str(data.get("target_id")))
         if data.get("name") not in {SUGGEST, ADD} or not target:
+            return ()
+        if str(raw["channel_id"]) == self._places.control:
+            await self._say(raw, OUR_OWN_CHAT)
             return ()
         message = self._pointed_at(raw, target, who, asked=data["name"] == SUGGEST)
         refusal = _refusal(message, asked=data["name"] == SUGGEST)

@@ -141,7 +141,7 @@ class Session:
                 "Discord knows nobody by the id in LOCUM_DISCORD_OWNER_ID. Switch on Developer Mode (Settings, "
                 "Advanced), open your own profile's menu, and copy the user id."
             ) from error
-        self._intake.control = str(channel["id"])
+        self._places.control = str(channel["id"])
 
     async def _sync_commands(self, application: str) -> None:
         """Only when they changed: Discord allows 200 such calls a day."""

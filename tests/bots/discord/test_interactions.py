@@ -7,7 +7,17 @@ import pytest
 
 from bots.discord.card_view import BLOCKS
 from bots.discord.cards import NOTHING_CAME
-from bots.discord.interactions import A_BOT, ADD, ADDED, CLOSED, NO_WORDS, NOT_YOURS, OWN_WORDS, SUGGEST
+from bots.discord.interactions import (
+    A_BOT,
+    ADD,
+    ADDED,
+    CLOSED,
+    NO_WORDS,
+    NOT_YOURS,
+    OUR_OWN_CHAT,
+    OWN_WORDS,
+    SUGGEST,
+)
 from bots.doubles.discord import Interaction
 from core.bot import Capability, Outgoing, ReceiptStatus
 from core.events import Author, DraftAction, DraftVerb, MessageNew, SuggestAsked
@@ -82,6 +92,17 @@ async def test_what_cannot_be_answered_is_said_at_once(discord: Scene) -> None:
             await core.until(lambda asking=asking: asking.responses)
             assert asking.text == answer
         await core.quiet()
+        assert core.seen == []
+
+
+@pytest.mark.parametrize("name", [SUGGEST, ADD])
+async def test_the_owners_chat_with_the_bot_is_kept_nowhere(discord: Scene, name: str) -> None:
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.server.owner, discord.control, "help")
+        asking = await discord.server.use_command(discord.server.owner, raw, name)
+        await core.until(lambda: asking.responses)
+        await core.quiet()
+        assert asking.text == OUR_OWN_CHAT
         assert core.seen == []
 
 
