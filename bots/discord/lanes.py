@@ -23,6 +23,7 @@ class Lanes:
         task = asyncio.create_task(self._after(self._last.get(lane) if lane else None, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # what never began would else complain
         if lane:
             self._last[lane] = task
             task.add_done_callback(lambda done: self._leave(lane, done))
@@ -42,8 +43,6 @@ class Lanes:
             await work
         except PlatformError as error:
             log.warning("work.failed", error=type(error).__name__)
-        finally:
-            work.close()
 
     def _leave(self, lane: str, done: asyncio.Task[None]) -> None:
         if self._last.get(lane) is done:

@@ -180,8 +180,8 @@ class Api:
 def _content(body: object, files: Sequence[discord.File]) -> dict[str, Any]:
     if not files:
         return {} if body is None else {"json": body}
-    text = str(cast("Raw", body).get("content") or "")
-    sent = handle_message_parameters(files=files, content=text)
+    words = cast("Raw", body)
+    sent = handle_message_parameters(files=files, content=words["content"], nonce=words["nonce"])
     return {"form": sent.multipart, "files": sent.files}
 
 
