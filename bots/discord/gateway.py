@@ -130,6 +130,10 @@ class Connection(discord.Client):
             if socket.open:
                 await socket.close(code=STILL_RESUMABLE)
         await self.close()
+        # discord.py leaves it running.
+        ready = cast("asyncio.Task[None] | None", self._connection._ready_task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        if ready is not None:
+            ready.cancel()
 
 
 def _intents(config: DiscordConfig) -> discord.Intents:

@@ -95,7 +95,7 @@ async def test_a_session_that_is_refused_is_made_up_for_from_history(discord: Sc
         (live,) = await core.wait_for(MessageNew)
     discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
     missed = await discord.server.say(discord.jonas, discord.with_jonas, "two")
-    discord.server.forget_sessions()
+    discord.server.refuse_resume = True
     async with discord.running() as core:
         (found,) = await core.wait_for(MessageNew)
         await core.quiet()
@@ -289,6 +289,20 @@ async def test_the_bot_starts_again_after_a_failure(discord: Scene) -> None:
         await bot.start()
     await bot.start()
     await bot.stop()
+
+
+async def test_two_accounts_of_one_process_have_each_their_own_discord() -> None:
+    """discord.py knows one address for the whole process; this bot does not."""
+    async with scene() as one, scene() as other:
+        async with one.running() as first, other.running() as second:
+            await one.server.say(one.jonas, one.with_jonas, "here")
+            await other.server.say(other.jonas, other.with_jonas, "there")
+            assert [m.text for m in await first.wait_for(MessageNew)] == ["here"]
+            assert [m.text for m in await second.wait_for(MessageNew)] == ["there"]
+            await first.bot.send(one.chat("jonas"), Outgoing(key="1", text="from here"))
+            await second.bot.send(other.chat("jonas"), Outgoing(key="1", text="from there"))
+        assert [text for _, text in one.standing_in("jonas")] == ["from here"]
+        assert [text for _, text in other.standing_in("jonas")] == ["from there"]
 
 
 async def test_a_poisoned_event_holds_up_nothing(discord: Scene) -> None:
