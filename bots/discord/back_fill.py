@@ -1,16 +1,19 @@
 """After a gap: what Discord would not replay is read from the channels' history, and the rest is told."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 import structlog
+from discord.utils import time_snowflake
 
 from bots.discord.places import Place, Places
 from bots.discord.raw import Raw
-from bots.discord.rest import MESSAGES, Api, Refused, at
+from bots.discord.rest import MESSAGES, Api, Limited, Unsure, at
 from bots.discord.translate import Identities, message_edited, message_new, time_of
 from core.desk import Desk, DeskChat
+from core.errors import PlatformError
 from core.events import ChatRef, Event, Gap, MessageNew
 
 log = structlog.get_logger()
@@ -19,41 +22,66 @@ PAGE = 100
 MOST_CHATS = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """What is known of a gap."""
+
+    session: str
+    """The session that came after it."""
+    since: datetime | None
+    """When all was last known to be well; None when nothing is known of before."""
+    now: datetime
+    last_try: bool = False
+    """Whether what cannot be read now is given up, and told."""
+
+
 class BackFill:
     def __init__(self, api: Api, places: Places, desk: Desk, most: int) -> None:
         self._api, self._places, self._desk, self._most = api, places, desk, most
 
-    async def events(
-        self, who: Identities, session: str, since: datetime | None, now: datetime
-    ) -> AsyncIterator[Event]:
+    async def events(self, who: Identities, outage: Outage) -> AsyncIterator[Event]:
         """Every message of the chats we listen in that core does not have, oldest first in each.
 
         Edits of what core already has are found again where they are recent. What history never tells
-        (deletions, reactions, first messages of people unknown) is one gap of the whole account.
+        (deletions, reactions, the first words of people never met) is one gap of the whole account.
+        Raises `Limited` or `Unsure` while it may be tried again.
         """
-        if since is not None:
-            yield _gap(self._places.chat(""), session, since, now)
-        for chat in await self._desk.chats(limit=MOST_CHATS):
-            if chat.listened and chat.newest and self._places.sees(chat.ref.chat):
-                async for event in self._chat(chat, who, session, since, now):
+        if outage.since is not None:
+            yield _gap(self._places.chat(""), outage, outage.since)
+        known = await self._desk.chats(limit=MOST_CHATS)
+        for chat in known:
+            if chat.listened and self._places.sees(chat.ref.chat):
+                async for event in self._chat(chat.ref, chat, who, outage):
                     yield event
+        # Somebody may have written for the first time, and core may not have had it yet.
+        for channel in self._places.direct - {chat.ref.chat for chat in known}:
+            async for event in self._chat(self._places.chat(channel), None, who, outage):
+                yield event
 
     async def _chat(
-        self, chat: DeskChat, who: Identities, session: str, since: datetime | None, now: datetime
+        self, ref: ChatRef, known: DeskChat | None, who: Identities, outage: Outage
     ) -> AsyncIterator[Event]:
+        """What was missed in one chat: after core's latest message, or else since all was well."""
+        newest = known.newest if known else None
+        at = known.newest_at if known and newest else outage.since
+        if newest is None and outage.since is None:
+            return
+        after = newest or str(time_snowflake(outage.since or outage.now))
+        read = 0
         try:
-            async for event in self._edits(chat, who, since):
-                yield event
-            read = 0
-            async for message in self.history(chat.ref, who, after=chat.newest, limit=self._most):
+            if newest is not None:
+                async for event in self._edits(ref, who, newest, outage.since):
+                    yield event
+            async for message in self.history(ref, who, after=after, limit=self._most):
                 read += 1
                 yield message
-        except Refused as error:
-            log.info("history.refused", code=error.code)
-            yield _gap(chat.ref, session, chat.newest_at, now)
-            return
+        except PlatformError as error:
+            if isinstance(error, Limited | Unsure) and not outage.last_try:
+                raise
+            log.info("history.refused", error=type(error).__name__)
+            read = self._most
         if read >= self._most:
-            yield _gap(chat.ref, session, chat.newest_at, now)
+            yield _gap(ref, outage, at)
 
     async def history(
         self, chat: ChatRef, who: Identities, *, after: str | None, limit: int
@@ -71,14 +99,16 @@ class BackFill:
                 return
             last = max((str(raw["id"]) for raw in page), key=int)
 
-    async def _edits(self, chat: DeskChat, who: Identities, since: datetime | None) -> AsyncIterator[Event]:
+    async def _edits(
+        self, chat: ChatRef, who: Identities, newest: str, since: datetime | None
+    ) -> AsyncIterator[Event]:
         """Of the last page that core has: what was edited while nobody listened."""
         if since is None:
             return
-        for raw in reversed(await self._page(chat.ref, before=str(int(chat.newest or 0) + 1), limit=PAGE)):
+        for raw in reversed(await self._page(chat, before=str(int(newest) + 1), limit=PAGE)):
             edited = raw.get("edited_timestamp")
             if edited and time_of(str(edited)) >= since:
-                event = message_edited(raw, await self._place(chat.ref, raw), who, backfilled=True)
+                event = message_edited(raw, await self._place(chat, raw), who, backfilled=True)
                 if event is not None:
                     yield event
 
@@ -92,5 +122,5 @@ class BackFill:
         return await self._places.of(chat.chat, guild=guild, author=raw["author"])
 
 
-def _gap(chat: ChatRef, session: str, since: datetime | None, now: datetime) -> Gap:
-    return Gap(key=f"gap:{chat.chat}:{session}", chat=chat, at=now, since=since)
+def _gap(chat: ChatRef, outage: Outage, since: datetime | None) -> Gap:
+    return Gap(key=f"gap:{chat.chat}:{outage.session}", chat=chat, at=outage.now, since=since)

@@ -1,55 +1,27 @@
 """The owner's account on Discord: what the bot hears becomes events, and what core sends is said as the app."""
 
-import asyncio
-import contextlib
-import hashlib
-import json
-import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from datetime import datetime
-from typing import Any
-
-import aiohttp
-import discord
-import structlog
-from discord.http import HTTPClient
+from collections.abc import AsyncIterator, Sequence
 
 from bots.discord.back_fill import BackFill
 from bots.discord.cards import Cards
 from bots.discord.commands import Commands
 from bots.discord.config import DiscordConfig
-from bots.discord.gateway import Connection
 from bots.discord.intake import Intake
-from bots.discord.interactions import COMMANDS, Interactions
+from bots.discord.interactions import Interactions
 from bots.discord.places import PLATFORM, Places
-from bots.discord.progress import Progress, Written
+from bots.discord.progress import Progress
 from bots.discord.raw import Raw
-from bots.discord.rest import MESSAGE, UNKNOWN_BOT, Api, Refused, Unsure, at
+from bots.discord.rest import MESSAGE, Api, Refused, Unsure, at
 from bots.discord.sending import MOST_TEXT, NO_MENTIONS, Sender
+from bots.discord.session import Session
 from bots.discord.tickets import Tickets
-from bots.discord.translate import Identities, message_new
+from bots.discord.translate import message_new
 from bots.mailbox import Mailbox
-from core.bot import (
-    BotState,
-    Capability,
-    Card,
-    Outgoing,
-    Receipt,
-    ReceiptStatus,
-    Transcriber,
-)
+from core.bot import BotState, Capability, Card, Outgoing, Receipt, ReceiptStatus, Transcriber
 from core.clock import Clock, SystemClock
 from core.desk import Desk
-from core.errors import AccessRevoked, PlatformError
+from core.errors import PlatformError
 from core.events import ChatRef, Event, MessageNew, MessageRef
-
-log = structlog.get_logger()
-
-READY_SECONDS = 45.0
-SERVERS_SECONDS = 10.0
-"""How long READY's servers are waited for before the back-fill goes on without the rest."""
-WRITE_SECONDS = 20.0
-"""How often the progress is written down while nothing has to be acknowledged."""
 
 
 class DiscordBot:
@@ -65,14 +37,13 @@ class DiscordBot:
         clock: Clock | None = None,
         transcriber: Transcriber | None = None,
     ) -> None:
-        self._config, self._account, self._state = config, account, state
-        self._clock = clock or SystemClock()
+        self._account, self._clock = account, clock or SystemClock()
         self._mailbox, self._progress = Mailbox(), Progress()
-        self._api = Api(self._http)
+        self._api = Api(lambda: self._session.http, config.patience)
         self._places = Places(account, self._api, state)
-        self._places.client = lambda: self._client
+        self._places.client = lambda: self._session.client
         self._tickets = Tickets(state, self._clock)
-        self._cards = Cards(self._api, state, self._places, self._tickets)
+        self._cards = Cards(self._api, state, self._places, self._tickets, self._clock)
         self._sender = Sender(self._api, self._places, self._tickets)
         self._back_fill = BackFill(self._api, self._places, desk, config.back_fill)
         self._intake = Intake(
@@ -82,18 +53,28 @@ class DiscordBot:
             api=self._api,
             commands=Commands(self._api, desk, self._clock),
             interactions=Interactions(
-                self._api, self._places, self._tickets, desk, self._clock, config.owner_id
+                self._api,
+                self._places,
+                self._tickets,
+                desk,
+                self._clock,
+                config.owner_id,
+                lambda ticket: self._intake.lanes.run(self._cards.give_up(ticket)),
             ),
             transcriber=transcriber,
             clock=self._clock,
         )
-        self._client: Connection
-        self._ready, self._servers = asyncio.Event(), asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: PlatformError | None = None
-        self._reached = ("", 0)
-        self._last_heard: datetime | None = None
-        """When the latest session was last known to be whole."""
+        self._session = Session(
+            config=config,
+            state=state,
+            api=self._api,
+            places=self._places,
+            tickets=self._tickets,
+            progress=self._progress,
+            intake=self._intake,
+            back_fill=self._back_fill,
+            clock=self._clock,
+        )
 
     # ── the bot, as core sees it ─────────────────────────────────────────────────────────────
 
@@ -107,40 +88,24 @@ class DiscordBot:
 
     async def start(self) -> None:
         """Log in and resume. Raises `AccessRevoked` where the token is no good, else `PlatformError`."""
-        logging.getLogger("discord").setLevel(logging.CRITICAL)  # it logs addresses with tokens in them
-        self._failure, self._ready = None, asyncio.Event()
-        self._client = self._new_client()
-        try:
-            await self._log_in()
-            self._run(self._client.listen())
-            self._run(self._keep_progress())
-            await self._until_ready()
-        except BaseException:
-            await self.stop()
-            raise
+        await self._session.open()
         self._mailbox.open()
 
     async def stop(self) -> None:
         self._mailbox.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
-        await self._intake.lanes.stop()
-        if hasattr(self, "_client"):
-            await self._client.leave()
+        await self._session.close()
 
     async def events(self) -> AsyncIterator[Event]:
         """Until `stop`, or until Discord is lost: then it raises what happened."""
         async for event in self._mailbox.events():
             yield event
-        if self._failure is not None:
-            raise self._failure
+        if self._session.failure is not None:
+            raise self._session.failure
 
     async def acknowledge(self, event: Event) -> None:
         self._mailbox.acknowledge(event)
         self._progress.acknowledge(event.key)
-        await self._write_progress()
+        await self._session.write_progress()
 
     def capabilities(self, chat: ChatRef) -> Capability:
         able = self._places.capabilities(chat)
@@ -203,153 +168,3 @@ class DiscordBot:
         except PlatformError as error:
             return Receipt(status=ReceiptStatus.REFUSED, reason=str(error))
         return Receipt(status=ReceiptStatus.SENT, message_ids=(message.id,))
-
-    # ── starting ─────────────────────────────────────────────────────────────────────────────
-
-    def _new_client(self) -> Connection:
-        return Connection(self._config, self._progress, self._heard, self._prepare)
-
-    async def _log_in(self) -> None:
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._client.login(self._config.token.get_secret_value())
-        except discord.LoginFailure as error:
-            raise AccessRevoked(UNKNOWN_BOT) from error
-        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise PlatformError("Discord cannot be reached.", retry_after=30.0) from error
-
-    async def _prepare(self) -> None:
-        """Logged in, and before anything is heard: who we are, and what an earlier process wrote down."""
-        user, application = self._client.user, self._client.application_id
-        if user is None or application is None:
-            raise PlatformError("Discord does not say which application this is.")
-        self._intake.who = Identities(
-            owner=self._config.owner_id, bot=str(user.id), application=str(application)
-        )
-        self._places.ours = frozenset({self._config.owner_id, str(user.id)})
-        await self._places.load()
-        await self._tickets.load()
-        await self._find_owner()
-        await self._sync_commands(str(application))
-        written = await self._state.get("session")
-        if written:
-            earlier = Written.model_validate_json(written)
-            self._progress.take_up(earlier)
-            self._last_heard = self._last_heard or earlier.at
-
-    async def _find_owner(self) -> None:
-        try:
-            wanted = {"recipient_id": self._config.owner_id}
-            channel: Raw = await self._api.call("POST", at("/users/@me/channels"), wanted)
-        except Refused as error:
-            raise AccessRevoked(
-                "Discord knows nobody by the id in LOCUM_DISCORD_OWNER_ID. Switch on Developer Mode (Settings, "
-                "Advanced), open your own profile's menu, and copy the user id."
-            ) from error
-        self._cards.channel = self._intake.control = str(channel["id"])
-
-    async def _sync_commands(self, application: str) -> None:
-        """Only when they changed: Discord allows 200 such calls a day."""
-        wanted = hashlib.sha256(json.dumps([application, COMMANDS]).encode()).hexdigest()
-        if await self._state.get("commands") == wanted:
-            return
-        where = at("/applications/{application_id}/commands", application_id=application)
-        await self._api.call("PUT", where, COMMANDS)
-        await self._state.put("commands", wanted)
-
-    async def _until_ready(self) -> None:
-        """Until the session stands, or the failure that kept it from it."""
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._ready.wait()
-        except TimeoutError as error:
-            raise PlatformError("Discord's gateway does not answer.", retry_after=30.0) from error
-        if self._failure is not None:
-            raise self._failure
-
-    def _http(self) -> HTTPClient:
-        return self._client.http
-
-    # ── the gateway ──────────────────────────────────────────────────────────────────────────
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A part that failed ends the events, and they raise what happened: the bot is started anew."""
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        log.warning("bot.failed", error=type(error).__name__)
-        self._failure = error if isinstance(error, PlatformError) else PlatformError("The bot failed.")
-        self._ready.set()
-        self._mailbox.close()
-
-    def _heard(self, name: str, raw: Raw) -> None:
-        """Each dispatch, as it is read off the socket."""
-        if name == "READY":
-            self._begin_session(raw)
-        elif name == "RESUMED":
-            log.info("session.resumed")
-            self._intake.take(name, raw)
-            self._ready.set()
-        else:
-            self._intake.take(name, raw)
-        if not any(server.unavailable for server in self._client.guilds):
-            self._servers.set()
-
-    def _begin_session(self, raw: Raw) -> None:
-        """A new session: what the last one did not tell is looked for, before this one counts as safe."""
-        first = not self._progress.session
-        session = str(raw.get("session_id") or "")
-        hold = self._progress.begin(session, str(raw.get("resume_gateway_url") or ""))
-        self._servers.clear()
-        number = self._progress.arriving
-        arrived = self._progress.arrive(number) if number is not None else None
-        if arrived:
-            self._progress.settle(arrived)
-        log.info("session.begun", first=first)
-        self._run(self._fill_gap(hold, session, None if first else self._last_heard))
-        self._ready.set()
-
-    async def _fill_gap(self, hold: str, session: str, since: datetime | None) -> None:
-        """Read on until it succeeds: until then, the next start would have to look again."""
-        await self._servers_known()
-        wait = self._config.patience
-        while True:
-            try:
-                found = self._back_fill.events(self._intake.who, session, since, self._clock.now())
-                events = [event async for event in found]
-            except PlatformError as error:
-                log.warning("history.delayed", error=type(error).__name__)
-                await asyncio.sleep(error.retry_after or wait)
-                wait = min(2 * wait, 300.0)
-            else:
-                self._intake.deliver(hold, events)
-                await self._write_progress()
-                return
-
-    async def _servers_known(self) -> None:
-        """READY names the servers, and each is described a moment later."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SERVERS_SECONDS):
-                await self._servers.wait()
-
-    # ── how far core is ──────────────────────────────────────────────────────────────────────
-
-    async def _keep_progress(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            await self._write_progress()
-
-    async def _write_progress(self) -> None:
-        """What the next start resumes from. Of a session that is not safe yet, nothing is written."""
-        reached = self._progress.session, self._progress.safe
-        if reached == self._reached or self._progress.safe < 1:
-            return
-        self._reached, self._last_heard = reached, self._clock.now()
-        written = self._progress.written(self._last_heard)
-        await self._state.put("session", written.model_dump_json())

@@ -1,5 +1,6 @@
 """Cards: in answer to the owner's command where one waits, else in the owner's own chat with the bot."""
 
+import asyncio
 import secrets
 import time
 
@@ -13,10 +14,14 @@ from bots.discord.rest import MESSAGE, Address, Api, Refused, at
 from bots.discord.sending import LONGEST, NO_MENTIONS, SUPPRESS_EMBEDS, plain, post
 from bots.discord.tickets import EPHEMERAL, ORIGINAL, Ticket, Tickets
 from core.bot import BotState, Capability, Card
+from core.clock import Clock
 from core.events import ChatRef
 
 COPY_ONLY = "The bot is not in this chat: copy what you like, and send it yourself."
 AS_THE_APP = "Posting shows as the app, not as you. To say it yourself, copy it."
+NOTHING_CAME = "No draft came of it. Write `status` to me, and I tell you why that may be."
+LAST_WORD = 20.0
+"""Seconds before a ticket ends."""
 OUTCOMES = {
     "sent": "Posted.",
     "edited": "Posted in your wording.",
@@ -37,10 +42,10 @@ class Stand(BaseModel):
 
 
 class Cards:
-    def __init__(self, api: Api, state: BotState, places: Places, tickets: Tickets) -> None:
+    def __init__(self, api: Api, state: BotState, places: Places, tickets: Tickets, clock: Clock) -> None:
         self._api, self._state, self._places, self._tickets = api, state, places, tickets
-        self.channel = ""
-        """The owner's own chat with the bot."""
+        self._clock = clock
+        self._answered: set[str] = set()
 
     async def show(self, card: Card) -> None:
         stand = await self._stand(card.key)
@@ -51,9 +56,17 @@ class Cards:
             ticket = self._tickets.get(stand.ticket)
         elif ticket is not None and ticket.chat == card.chat.chat:
             stand = Stand(ticket=ticket.id, messages=(ORIGINAL,))
+            self._answered.add(ticket.id)
         bodies = self._bodies(card, ticket)
-        stand = await self._put(bodies, stand or Stand(channel=self.channel, messages=()))
+        stand = await self._put(bodies, stand or Stand(channel=self._places.control, messages=()))
         await self._state.put(f"card:{card.key}", stand.model_dump_json())
+
+    async def give_up(self, ticket: Ticket) -> None:
+        """Tell the owner that no card came, while that can still be told; else Discord would seem to think on."""
+        wait = (ticket.until - self._clock.now()).total_seconds() - LAST_WORD
+        await asyncio.sleep(max(wait, 0.0))
+        if ticket.id not in self._answered:
+            await self._api.call("PATCH", ticket.message(ORIGINAL), {"content": NOTHING_CAME})
 
     async def withdraw(self, card_key: str, outcome: str) -> None:
         stand = await self._stand(card_key)

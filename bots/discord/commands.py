@@ -140,9 +140,10 @@ class Commands:
         except BadInput as error:
             await self._say(raw, str(error))
             return
+        nonce = nonce_of(f"answer {raw['id']}")
         file = discord.File(io.BytesIO(kept), "locum-export.json")
         where = at(MESSAGES, channel_id=str(raw["channel_id"]))
-        await self._api.call("POST", where, plain("What is kept:"), files=[file])
+        await self._api.call("POST", where, plain("What is kept:", nonce=nonce), files=[file])
 
     async def _say(self, raw: Raw, text: str) -> None:
         """An answer in the owner's chat; the nonce makes one of a command that is delivered twice."""

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from weakref import WeakSet
 
 import aiohttp
 import discord
@@ -48,6 +49,8 @@ class Connection(discord.Client):
         )
         self._config, self._progress, self._listener = config, progress, listener
         self._prepare = prepare
+        self._sockets: WeakSet[DiscordWebSocket] = WeakSet()
+        """Also one that is cancelled before discord.py hands it over: it has a thread of its own."""
         self._gateway = yarl.URL(config.gateway_url)
         # discord.py has no parameter for either.
         self.http = self._connection.http = Rest(config.api_url, self.loop)
@@ -57,18 +60,29 @@ class Connection(discord.Client):
 
     def _told(self, name: str, parser: Callable[[Any], None]) -> Callable[[Any], None]:
         def tell(data: Any) -> None:
+            if name == "GUILD_DELETE":
+                data = {**data, "channels": self._channels_of(int(data["id"]))}
             if name.startswith(LIBRARY_KEEPS):
                 parser(data)
             self._listener(name, data)
 
         return tell
 
+    def _channels_of(self, server: int) -> list[Raw]:
+        """What is about to be forgotten with the server: Discord does not tell it again."""
+        known = self.get_guild(server)
+        return [{"id": str(channel.id)} for channel in (*known.channels, *known.threads)] if known else []
+
     async def setup_hook(self) -> None:
         await self._prepare()
 
+    def know(self, server: Raw) -> None:
+        """A server as GUILD_CREATE would tell it."""
+        self._connection._add_guild_from_data(cast("Any", server))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] -- the one door to the cache
+
     async def listen(self) -> None:
         """Until Discord is lost. Raises `AccessRevoked` where waiting would not help, else `PlatformError`."""
-        socket = _socket_class(self._progress)
+        socket = _socket_class(self._progress, self._sockets)
         resume, failures = bool(self._progress.session), 0
         while True:
             before = self._progress.arriving
@@ -112,10 +126,14 @@ class Connection(discord.Client):
 
     async def leave(self) -> None:
         """Hang up, so that the session can be resumed by whoever comes next."""
-        ws = cast("DiscordWebSocket | None", self.ws)
-        if ws is not None and ws.open:
-            await ws.close(code=STILL_RESUMABLE)
+        for socket in tuple(self._sockets):
+            if socket.open:
+                await socket.close(code=STILL_RESUMABLE)
         await self.close()
+        # discord.py leaves it running.
+        ready = cast("asyncio.Task[None] | None", self._connection._ready_task)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        if ready is not None:
+            ready.cancel()
 
 
 def _intents(config: DiscordConfig) -> discord.Intents:
@@ -124,13 +142,19 @@ def _intents(config: DiscordConfig) -> discord.Intents:
     return intents
 
 
-def _socket_class(progress: Progress) -> type[DiscordWebSocket]:
+def _socket_class(progress: Progress, made: WeakSet[DiscordWebSocket]) -> type[DiscordWebSocket]:
     class Socket(DiscordWebSocket):
         """Reads like any other, but tells Discord the number up to which core has everything.
 
         discord.py puts `sequence` into heartbeats and RESUME alike; it is set when a delivery arrives,
         before it is looked at.
         """
+
+        def __init__(
+            self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
+        ) -> None:
+            made.add(self)
+            super().__init__(socket, loop=loop)
 
         @property
         def sequence(self) -> int | None:

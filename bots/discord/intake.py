@@ -1,7 +1,7 @@
 """From what the gateway says to events in the mailbox: in order per channel, and accounted for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import structlog
 
@@ -10,10 +10,12 @@ from bots.discord.interactions import Interactions
 from bots.discord.lanes import Lanes
 from bots.discord.places import Places
 from bots.discord.progress import Progress
-from bots.discord.raw import Raw
+from bots.discord.raw import Raw, parts
 from bots.discord.rest import LONGEST_FILE, Api
 from bots.discord.translate import (
     Identities,
+    channel_back,
+    channel_gone,
     message_edited,
     message_new,
     messages_deleted,
@@ -30,6 +32,10 @@ log = structlog.get_logger()
 
 LANED = "channel_id"
 TRANSCRIBE_SECONDS = 120.0
+
+
+ACCESS = frozenset({"CHANNEL_DELETE", "THREAD_DELETE", "GUILD_DELETE", "GUILD_CREATE"})
+"""What changes where the bot may be. A server that Discord only cannot reach just now is none of it."""
 
 
 class Intake:
@@ -51,9 +57,10 @@ class Intake:
         self._commands, self._interactions = commands, interactions
         self._transcriber, self._clock = transcriber, clock
         self.lanes = Lanes()
+        self.gate = asyncio.Event()
+        """Closed while a gap is filled: what is said meanwhile comes after what was missed, or a crash in
+        between would leave a hole that looks filled."""
         self.who: Identities
-        self.control = ""
-        """The owner's own chat with the bot: what is said there is for the desk."""
 
     def take(self, name: str, raw: Raw) -> None:
         """One dispatch of the gateway, in the order they come."""
@@ -69,9 +76,15 @@ class Intake:
         where = hold.removeprefix("held:")
         self.lanes.run(self._translate(hold, name, raw, where), lane)
 
+    def end(self) -> None:
+        """No more events will come: whoever asks for them learns why."""
+        self._mailbox.close()
+
     async def _translate(self, hold: str, name: str, raw: Raw, where: str) -> None:
         events: tuple[Event, ...] = ()
         try:
+            if name != "INTERACTION_CREATE":
+                await self.gate.wait()
             events = await self._events(name, raw, where)
         except LocumError as error:
             log.warning("event.failed", name=name, error=type(error).__name__)
@@ -91,11 +104,25 @@ class Intake:
     async def _events(self, name: str, raw: Raw, where: str) -> tuple[Event, ...]:
         if name == "INTERACTION_CREATE":
             return await self._interactions.events(raw, self.who)
-        if str(raw["channel_id"]) == self.control:
+        if name in ACCESS:
+            return tuple(self._access(name, raw, where))
+        if str(raw["channel_id"]) == self._places.control:
             mine = name == "MESSAGE_CREATE" and str(raw["author"]["id"]) == self.who.owner
             return await self._commands.events(raw) if mine else ()
         found = await self._message_event(name, raw, where)
         return () if found is None else (found,)
+
+    def _access(self, name: str, raw: Raw, where: str) -> Iterator[Event]:
+        """Of servers that the bot leaves or joins, each channel that it knew or gets to know."""
+        now = self._clock.now()
+        if name in {"CHANNEL_DELETE", "THREAD_DELETE"}:
+            yield channel_gone(self._places.chat(str(raw["id"])), now, where)
+        elif name == "GUILD_DELETE" and not raw.get("unavailable"):
+            for channel in parts(raw, "channels"):
+                yield channel_gone(self._places.chat(str(channel["id"])), now, where)
+        elif name == "GUILD_CREATE":
+            for channel in (*parts(raw, "channels"), *parts(raw, "threads")):
+                yield channel_back(self._places.chat(str(channel["id"])), now, where)
 
     async def _message_event(self, name: str, raw: Raw, where: str) -> Event | None:
         now, chat = self._clock.now(), self._places.chat(str(raw["channel_id"]))
@@ -140,6 +167,7 @@ HEARD = frozenset(
         "MESSAGE_REACTION_ADD",
         "MESSAGE_REACTION_REMOVE",
         "INTERACTION_CREATE",
+        *ACCESS,
     }
 )
 """The dispatches that can become events. Of reactions cleared all at once Discord does not say whose they were."""

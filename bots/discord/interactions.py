@@ -4,6 +4,8 @@ Everything is answered within Discord's three seconds, before any work is done. 
 obeyed: others get one fixed line that they alone see, and nothing else happens.
 """
 
+from collections.abc import Callable
+
 import structlog
 
 from bots.discord.card_view import Pressed, edit_form, pressed
@@ -11,7 +13,7 @@ from bots.discord.places import Places
 from bots.discord.raw import Raw, part, parts
 from bots.discord.rest import Address, Api, at
 from bots.discord.sending import MOST_TEXT, SUPPRESS_EMBEDS, plain
-from bots.discord.tickets import EPHEMERAL, Tickets
+from bots.discord.tickets import EPHEMERAL, Ticket, Tickets
 from bots.discord.translate import Identities, message_new
 from core.clock import Clock
 from core.desk import Desk
@@ -33,21 +35,29 @@ AT_ONCE = 2.5
 
 NOT_YOURS = "This is somebody's private assistant. It listens to its owner alone."
 OWN_WORDS = "That is your own message. Ask for a reply to somebody else's."
+OUR_OWN_CHAT = "What is said between you and me is kept nowhere. Use this in another chat."
 NO_WORDS = "There are no words in that message."
 A_BOT = "That message is an app's. Ask for a reply to a person's."
 ADDED = "Noted. It will be known here when a reply is drafted."
 CLOSED = "That card is closed."
-WORKING = "Working on it …"
 
 
 class Interactions:
     """Answers interactions, and tells which events they are."""
 
     def __init__(
-        self, api: Api, places: Places, tickets: Tickets, desk: Desk, clock: Clock, owner: str
+        self,
+        api: Api,
+        places: Places,
+        tickets: Tickets,
+        desk: Desk,
+        clock: Clock,
+        owner: str,
+        wait_for_card: Callable[[Ticket], None],
     ) -> None:
         self._api, self._places, self._tickets = api, places, tickets
         self._desk, self._clock, self._owner = desk, clock, owner
+        self._wait_for_card = wait_for_card
 
     async def events(self, raw: Raw, who: Identities) -> tuple[Event, ...]:
         user = part(raw, "user") or part(part(raw, "member"), "user")
@@ -77,6 +87,9 @@ class Interactions:
         target = part(part(part(data, "resolved"), "messages"), str(data.get("target_id")))
         if data.get("name") not in {SUGGEST, ADD} or not target:
             return ()
+        if str(raw["channel_id"]) == self._places.control:
+            await self._say(raw, OUR_OWN_CHAT)
+            return ()
         message = self._pointed_at(raw, target, who, asked=data["name"] == SUGGEST)
         refusal = _refusal(message, asked=data["name"] == SUGGEST)
         if message is None or refusal:
@@ -87,6 +100,7 @@ class Interactions:
             return (message,)
         await self._answer(raw, DEFER, {"flags": EPHEMERAL})
         ticket = await self._tickets.keep(raw)
+        self._wait_for_card(ticket)
         return (message, self._asked(raw, message, ticket.id))
 
     def _pointed_at(self, raw: Raw, target: Raw, who: Identities, *, asked: bool) -> MessageNew | None:

@@ -51,6 +51,8 @@ class Places:
         self._account, self._api, self._state = account, api, state
         self._direct: dict[str, Person] = {}
         self.client: Callable[[], discord.Client]
+        self.control = ""
+        """The owner's own chat with the bot: what is said there is for the desk, and stored nowhere."""
         self.ours: frozenset[str] = frozenset()
         """The owner's id and the bot's: in no chat are they the others."""
 
@@ -111,6 +113,11 @@ class Places:
         if may.add_reactions:
             able |= Capability.REACT
         return able
+
+    @property
+    def direct(self) -> frozenset[str]:
+        """The direct chats with the bot, but for the owner's own."""
+        return frozenset(self._direct)
 
     def is_direct(self, channel: str) -> bool:
         return channel in self._direct

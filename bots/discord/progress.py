@@ -53,10 +53,10 @@ class Progress:
         self._open = {0: before}
         return self._hold(0)
 
-    def take_up(self, written: Written) -> None:
-        """Go on where an earlier process stopped; one that goes on by itself knows better."""
-        if not self.session:
-            self.session, self.url, self._seen = written.session, written.url, written.seq
+    def restart(self, written: Written | None) -> None:
+        """Forget what is open: from here on it is replayed, and what core has by then comes to nothing."""
+        self.session, self.url = (written.session, written.url) if written else ("", "")
+        self._seen, self._open = written.seq if written else 0, {}
 
     def arrive(self, seq: int) -> str | None:
         """The hold on a delivery; None for one that is only replayed to us."""

@@ -124,8 +124,8 @@ async def _wait_asked(response: aiohttp.ClientResponse) -> float:
 class Api:
     """Discord's answers as JSON. Raises `Refused`, `Limited`, `Unsure`, or `AccessRevoked`."""
 
-    def __init__(self, client: Callable[[], HTTPClient]) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[], HTTPClient], patience: float = 1.0) -> None:
+        self._client, self.patience = client, patience
 
     async def call(
         self,
@@ -165,7 +165,7 @@ class Api:
             try:
                 return await self.call("GET", at, query=query)
             except (Limited, Unsure) as error:
-                await asyncio.sleep(min(error.retry_after or wait, 20.0))
+                await asyncio.sleep(min(error.retry_after or wait * self.patience, 20.0))
         return await self.call("GET", at, query=query)
 
     async def file(self, url: str) -> bytes:
@@ -180,8 +180,8 @@ class Api:
 def _content(body: object, files: Sequence[discord.File]) -> dict[str, Any]:
     if not files:
         return {} if body is None else {"json": body}
-    text = str(cast("Raw", body).get("content") or "")
-    sent = handle_message_parameters(files=files, content=text)
+    words = cast("Raw", body)
+    sent = handle_message_parameters(files=files, content=words["content"], nonce=words["nonce"])
     return {"form": sent.multipart, "files": sent.files}
 
 

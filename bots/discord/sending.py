@@ -29,7 +29,7 @@ SUPPRESS_EMBEDS = 1 << 2
 LONGEST = 20.0
 """Seconds that one send may take, waiting included: the host gives up on it at 30."""
 AGAIN_AFTER = (0.5, 2.0, 4.0)
-"""Seconds before an attempt of unknown fate is made again under its nonce."""
+"""Seconds before an attempt of unknown fate is made again under its nonce, with patience 1."""
 NOT_THERE = (
     "the bot is not in this chat, and Discord lets an app answer only within 15 minutes of your press on "
     "“Post as the app”: copy the draft, and send it yourself"
@@ -50,7 +50,7 @@ def plain(text: str, **more: Any) -> Raw:
 async def post(api: Api, channel: str, body: Raw, nonce: str, deadline: float) -> Raw:
     """The message as it stands. What breaks is tried again under the same nonce until the deadline."""
     body = body | {"nonce": nonce, "enforce_nonce": True}
-    waits = iter(AGAIN_AFTER)
+    waits = iter([wait * api.patience for wait in AGAIN_AFTER])
     unsure: Unsure | None = None
     while True:
         try:

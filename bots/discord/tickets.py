@@ -64,7 +64,9 @@ class Tickets:
         await self.sweep()
 
     async def keep(self, interaction: Raw, *, posts: bool = False) -> Ticket:
-        """A ticket from an interaction that was just answered for the first time."""
+        """The ticket of an interaction that was answered. One that is replayed gets no new time."""
+        if str(interaction["id"]) in self._kept:
+            return self._kept[str(interaction["id"])]
         installed = part(interaction, "authorizing_integration_owners")
         ticket = Ticket(
             id=str(interaction["id"]),

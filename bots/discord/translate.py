@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 
 from bots.discord.places import Place, person_of
 from bots.discord.raw import Raw, part, parts
-from core.events import Attachment, Author, ChatRef, MessageEdited, MessageNew, MessagesDeleted, Reaction
+from core.events import (
+    AccessChanged,
+    Attachment,
+    Author,
+    ChatRef,
+    MessageEdited,
+    MessageNew,
+    MessagesDeleted,
+    Reaction,
+)
 from core.storage.plain_text import clean
 
 WRITTEN = frozenset({0, 19})
@@ -130,6 +139,23 @@ def reaction(
         emoji=clean(str(name))[:64],
         added=added,
     )
+
+
+def channel_gone(chat: ChatRef, now: datetime, where: str) -> AccessChanged:
+    """The channel was deleted, or the bot was sent away."""
+    return AccessChanged(
+        key=f"access:{chat.chat}:{where}",
+        chat=chat,
+        at=now,
+        can_read=False,
+        can_send=False,
+        detail="the channel is gone, or the bot is no longer in it",
+    )
+
+
+def channel_back(chat: ChatRef, now: datetime, where: str) -> AccessChanged:
+    """The bot was let in."""
+    return AccessChanged(key=f"access:{chat.chat}:{where}", chat=chat, at=now, can_read=True, can_send=True)
 
 
 def text_of(raw: Raw) -> str:

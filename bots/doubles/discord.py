@@ -14,11 +14,15 @@ from aiohttp import web
 
 from bots.discord.raw import Raw, part
 from bots.doubles.discord_gateway import Gateway
-from bots.doubles.discord_world import EPHEMERAL, Channel, Failure, check_message, check_modal
+from bots.doubles.discord_world import EPHEMERAL, THREAD, Channel, Failure, check_message, check_modal
 
 TOKEN_MINUTES = 15
 NONCE_MINUTES = 3
 USER_INSTALL_FOLLOW_UPS = 5
+GATEWAY_ALONE = frozenset({"members", "channels", "threads", "presences", "voice_states", "joined_at", "large",
+                           "unavailable", "member_count", "stage_instances", "guild_scheduled_events",
+                           "soundboard_sounds"})  # fmt: skip
+"""Of a server, what REST leaves out."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +75,12 @@ class FakeDiscord(Gateway):
         self.posts = 0
         """How many posts were taken, those that a nonce made one not counted."""
         self.requests: list[tuple[str, str]] = []
+        self.about: Raw = {"id": self.application, "name": "Locum", "icon": None, "description": "",
+                "bot_public": False,
+                "bot_require_code_grant": False, "verify_key": "00", "flags": 1 << 19 if self.content_intent else 0,
+                "summary": "", "team": None, "owner": self.users[self.owner], "bot": self.users[self.bot],
+                "integration_types_config": {"0": {}, "1": {}}}  # fmt: skip
+        """What Discord says of the application."""
         self.bodies: list[Raw] = []
         """What was asked to be posted, as it came."""
         self.faults: list[Fault] = []
@@ -191,6 +201,22 @@ class FakeDiscord(Gateway):
         await self._send_all("INTERACTION_CREATE", lambda _: event)
         return interaction
 
+    async def close_channel(self, channel: str) -> None:
+        where = self.channels.pop(channel)
+        name = "THREAD_DELETE" if where.type == THREAD else "CHANNEL_DELETE"
+        await self._send_all(name, lambda _: self._channel(where))
+
+    async def send_away(self, guild: str) -> None:
+        """The bot is removed from a server."""
+        for channel in self.channels.values():
+            channel.bot_sees = channel.bot_sees and channel.guild != guild
+        await self._send_all("GUILD_DELETE", lambda _: {"id": guild})
+
+    async def let_in(self, guild: str) -> None:
+        for channel in self.channels.values():
+            channel.bot_sees = channel.bot_sees or channel.guild == guild
+        await self._send_all("GUILD_CREATE", lambda _: self._guild(guild))
+
     # ── faults ───────────────────────────────────────────────────────────────────────────────
 
     def fail(self, method: str, path: str, times: int = 1, **how: Any) -> None:
@@ -237,10 +263,14 @@ class FakeDiscord(Gateway):
         match request.method, path:
             case "GET", ["users", "@me"]:
                 return self.users[self.bot]
+            case "GET", ["users", "@me", "guilds"]:
+                return [{"id": guild, "name": self.guilds[guild]} for guild in self._guilds_of_bot()]
+            case "GET", ["guilds", guild, *rest]:
+                return self._about_guild(guild, rest)
             case "GET", ["users", user]:
                 return self._user(user)
             case "GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]:
-                return self._about()
+                return self.about
             case "POST", ["users", "@me", "channels"]:
                 return self._channel(self.channels[self.dm_with_bot(str(body["recipient_id"]))])
             case "PUT", ["applications", _, "commands"]:
@@ -281,11 +311,20 @@ class FakeDiscord(Gateway):
             case _:
                 raise Failure(404, 0, "404: Not Found")
 
-    def _about(self) -> Raw:
-        return {"id": self.application, "name": "Locum", "icon": None, "description": "", "bot_public": False,
-                "bot_require_code_grant": False, "verify_key": "00", "flags": 1 << 19 if self.content_intent else 0,
-                "summary": "", "team": None, "owner": self.users[self.owner], "bot": self.users[self.bot],
-                "integration_types_config": {"0": {}, "1": {}}}  # fmt: skip
+    def _about_guild(self, guild: str, rest: list[str]) -> Any:
+        """A server in pieces, as REST gives what GUILD_CREATE gives whole."""
+        whole = self._guild(guild)
+        match rest:
+            case []:
+                return {key: value for key, value in whole.items() if key not in GATEWAY_ALONE}
+            case ["channels"]:
+                return whole["channels"]
+            case ["threads", "active"]:
+                return {"threads": whole["threads"], "members": []}
+            case ["members", self.bot]:
+                return whole["members"][0]
+            case _:
+                raise Failure(404, 10007, "Unknown Member")
 
     def _user(self, user: str) -> Raw:
         if user not in self.users:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +18,21 @@ INTENTS = MappingProxyType({"MESSAGE": (1 << 9, 1 << 12), "MESSAGE_REACTION": (1
 """Of a family of events: the intent for servers, and the one for direct messages."""
 
 
+class Wire(web.WebSocketResponse):
+    """One connection, compressed as a stream where the client wants that: each message ends with a flush."""
+
+    def __init__(self, *, zipped: bool) -> None:
+        super().__init__()
+        self._zip = zlib.compressobj() if zipped else None
+
+    async def say(self, event: Raw) -> None:
+        line = json.dumps(event)
+        if self._zip is None:
+            await self.send_str(line)
+        else:
+            await self.send_bytes(self._zip.compress(line.encode()) + self._zip.flush(zlib.Z_SYNC_FLUSH))
+
+
 @dataclass(slots=True, kw_only=True)
 class Session:
     """What the gateway remembers of one IDENTIFY, until it is closed for good."""
@@ -24,7 +40,7 @@ class Session:
     id: str
     intents: int
     log: list[Raw] = field(default_factory=list[Raw])
-    socket: web.WebSocketResponse | None = None
+    socket: Wire | None = None
     heard: int | None = None
     """The sequence number in the latest heartbeat: what Discord may forget up to."""
 
@@ -59,17 +75,15 @@ class Gateway(World):
             if op == 9 and data is False:  # noqa: PLR2004 -- INVALID_SESSION
                 del self.sessions[session.id]
             if session.socket is not None:
-                await session.socket.send_json({"op": op, "d": data, "s": None, "t": None})
+                await session.socket.say({"op": op, "d": data, "s": None, "t": None})
 
     def forget_sessions(self) -> None:
         self.sessions.clear()
 
     async def _gateway(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
+        socket = Wire(zipped=request.query.get("compress") == "zlib-stream")
         await socket.prepare(request)
-        await socket.send_json(
-            {"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}, "s": None, "t": None}
-        )
+        await socket.say({"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}, "s": None, "t": None})
         session: Session | None = None
         async for frame in socket:
             if frame.type is not WSMsgType.TEXT:
@@ -79,7 +93,7 @@ class Gateway(World):
                 case 1:
                     if session:
                         session.heard = said["d"]
-                    await socket.send_json({"op": 11, "d": None, "s": None, "t": None})
+                    await socket.say({"op": 11, "d": None, "s": None, "t": None})
                 case 2:
                     session = await self._identify(socket, said["d"])
                 case 6:
@@ -92,7 +106,7 @@ class Gateway(World):
                 self.sessions.pop(session.id, None)
         return socket
 
-    async def _identify(self, socket: web.WebSocketResponse, said: Raw) -> Session | None:
+    async def _identify(self, socket: Wire, said: Raw) -> Session | None:
         if said["token"] != self.token:
             await socket.close(code=4004)
             return None
@@ -109,16 +123,16 @@ class Gateway(World):
             await self._send(session, "GUILD_CREATE", self._guild(guild))
         return session
 
-    async def _resume(self, socket: web.WebSocketResponse, said: Raw) -> Session | None:
+    async def _resume(self, socket: Wire, said: Raw) -> Session | None:
         session = self.sessions.get(said["session_id"])
         seq = said["seq"]
         if session is None or self.refuse_resume or not isinstance(seq, int) or seq > len(session.log):
             self.sessions.pop(said["session_id"] or "", None)
-            await socket.send_json({"op": 9, "d": False, "s": None, "t": None})
+            await socket.say({"op": 9, "d": False, "s": None, "t": None})
             return None
         session.socket = socket
         for event in session.log[seq:]:
-            await socket.send_json(event)
+            await socket.say(event)
         await self._send(session, "RESUMED", {"_trace": []})
         return session
 
@@ -147,6 +161,6 @@ class Gateway(World):
         session.log.append(json.loads(json.dumps(line)))
         if session.socket is not None and not session.socket.closed:
             try:
-                await session.socket.send_json(line)
+                await session.socket.say(line)
             except ConnectionError:
                 session.socket = None

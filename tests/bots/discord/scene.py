@@ -45,6 +45,11 @@ class Core:
         except PlatformError as error:
             self.failure = error
 
+    async def listen_for(self, seconds: float) -> None:
+        """Ask for the events anew, as the host does after a start."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.listen(), seconds)
+
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.seen if isinstance(event, kind)]
 

@@ -6,7 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bots.discord.card_view import BLOCKS
-from bots.discord.interactions import A_BOT, ADD, ADDED, CLOSED, NO_WORDS, NOT_YOURS, OWN_WORDS, SUGGEST
+from bots.discord.cards import NOTHING_CAME
+from bots.discord.interactions import (
+    A_BOT,
+    ADD,
+    ADDED,
+    CLOSED,
+    NO_WORDS,
+    NOT_YOURS,
+    OUR_OWN_CHAT,
+    OWN_WORDS,
+    SUGGEST,
+)
 from bots.doubles.discord import Interaction
 from core.bot import Capability, Outgoing, ReceiptStatus
 from core.events import Author, DraftAction, DraftVerb, MessageNew, SuggestAsked
@@ -84,6 +95,17 @@ async def test_what_cannot_be_answered_is_said_at_once(discord: Scene) -> None:
         assert core.seen == []
 
 
+@pytest.mark.parametrize("name", [SUGGEST, ADD])
+async def test_the_owners_chat_with_the_bot_is_kept_nowhere(discord: Scene, name: str) -> None:
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.server.owner, discord.control, "help")
+        asking = await discord.server.use_command(discord.server.owner, raw, name)
+        await core.until(lambda: asking.responses)
+        await core.quiet()
+        assert asking.text == OUR_OWN_CHAT
+        assert core.seen == []
+
+
 async def test_the_slate_appears_in_place_where_only_the_owner_sees_it(discord: Scene) -> None:
     channel = private(discord)
     async with discord.running() as core:
@@ -118,6 +140,20 @@ def expire(discord: Scene) -> None:
     for key in [key for key in discord.state.kept if key.startswith("ticket:")]:
         ticket = json.loads(discord.state.kept[key])
         discord.state.kept[key] = json.dumps(ticket | {"until": past.isoformat()})
+
+
+async def test_the_owner_is_told_when_no_card_comes(discord: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bots.discord.tickets.LIFE", timedelta(seconds=20.3))
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, private(discord), "are you coming?")
+        forgotten = await discord.server.use_command(discord.server.owner, raw, SUGGEST)
+        await core.wait_for(SuggestAsked)
+        kept = await discord.server.use_command(discord.server.owner, raw, SUGGEST)
+        (_, event) = await core.wait_for(SuggestAsked, 2)
+        await core.bot.show(discord.card(event.chat, "Yes", ticket=event.ticket))
+        await core.until(lambda: forgotten.text == NOTHING_CAME)
+        await core.quiet()
+        assert BLOCKS.findall(kept.text) == ["Yes"]
 
 
 async def test_posting_from_the_slate_posts_once_and_visibly_as_the_app(discord: Scene) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from core.bot import Capability, Outgoing, ReceiptStatus
 from core.errors import AccessRevoked, PlatformError
 from core.events import Gap, MessageEdited, MessageNew
 from tests.bots.discord.scene import Scene, scene, until
@@ -33,6 +34,24 @@ async def test_an_event_that_was_not_committed_comes_again_in_the_next_process(d
         await core.wait_for(MessageNew, 2)
         await core.quiet()
         assert [m.text for m in core.of(MessageNew)] == ["two", "three"]
+
+
+async def test_a_resumed_process_knows_its_servers_and_threads(discord: Scene) -> None:
+    """Discord tells them at the beginning of a session alone."""
+    thread = discord.server.add_channel("knots", discord.guild, thread_of=discord.channel)
+    async with discord.running() as core:
+        await discord.server.say(discord.dana, discord.channel, "before")
+        await core.wait_for(MessageNew)
+    async with discord.running() as core:
+        assert len(discord.server.sessions) == 1
+        await discord.server.say(discord.dana, discord.channel, "after")
+        await discord.server.say(discord.dana, thread, "in a thread")
+        found = await core.wait_for(MessageNew, 2)
+        assert {m.chat_title for m in found} == {"Climbing · general", "Climbing · knots"}
+        for channel in (discord.channel, thread):
+            assert Capability.SEND_AS_BOT in core.bot.capabilities(discord.ref(channel))
+        receipt = await core.bot.send(discord.ref(discord.channel), Outgoing(key="1", text="hello"))
+        assert receipt.status is ReceiptStatus.SENT
 
 
 async def test_heartbeats_tell_discord_no_more_than_core_has(discord: Scene) -> None:
@@ -76,7 +95,7 @@ async def test_a_session_that_is_refused_is_made_up_for_from_history(discord: Sc
         (live,) = await core.wait_for(MessageNew)
     discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
     missed = await discord.server.say(discord.jonas, discord.with_jonas, "two")
-    discord.server.forget_sessions()
+    discord.server.refuse_resume = True
     async with discord.running() as core:
         (found,) = await core.wait_for(MessageNew)
         await core.quiet()
@@ -161,10 +180,51 @@ async def test_history_that_is_refused_is_a_gap_and_holds_up_nothing(discord: Sc
     at = datetime.now(UTC) - timedelta(hours=1)
     discord.desk.know(live.chat, "Jonas", newest="1", newest_at=at)
     discord.server.forget_sessions()
-    discord.server.fail("GET", f"channels/{live.chat.chat}/messages", status=403, code=50001)
+    discord.server.fail("GET", f"channels/{live.chat.chat}/messages", times=2, status=403, code=50001)
     async with discord.running() as core:
         gaps = await core.wait_for(Gap, 2)
         assert (live.chat, at) in {(gap.chat, gap.since) for gap in gaps}
+
+
+async def test_what_is_said_while_a_gap_is_filled_comes_after_what_was_missed(discord: Scene) -> None:
+    """Else a crash in between would leave a hole behind a message that core already has."""
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, discord.with_jonas, "one")
+        (live,) = await core.wait_for(MessageNew)
+    discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
+    await discord.server.say(discord.jonas, discord.with_jonas, "two")
+    discord.server.forget_sessions()
+    discord.server.fail("GET", "messages", times=4, status=503)
+    async with discord.running() as core:
+        await discord.server.say(discord.jonas, discord.with_jonas, "three")
+        found = await core.wait_for(MessageNew, 2)
+        assert [m.text for m in found[:2]] == ["two", "three"]
+
+
+async def test_a_chat_whose_history_cannot_be_read_for_long_is_given_up_and_told(discord: Scene) -> None:
+    async with discord.running() as core:
+        raw = await discord.server.say(discord.jonas, discord.with_jonas, "one")
+        (live,) = await core.wait_for(MessageNew)
+    discord.desk.know(live.chat, "Jonas", newest=raw["id"], newest_at=live.at)
+    discord.server.forget_sessions()
+    discord.server.fail("GET", f"{discord.with_jonas}/messages", times=1000, status=503)
+    async with discord.running(patience=0.001) as core:
+        await discord.server.say(discord.jonas, discord.with_jonas, "two")
+        assert {gap.chat.chat for gap in await core.wait_for(Gap, 2)} == {"", discord.with_jonas}
+        assert [m.text for m in await core.wait_for(MessageNew)] == ["two"]
+
+
+async def test_a_bot_that_is_started_again_loses_nothing_it_was_in_the_middle_of(discord: Scene) -> None:
+    """As the supervisor does it: the same bot, stopped while events were on their way."""
+    async with discord.running() as core:
+        core.takes = lambda _: False
+        for n in range(20):
+            await discord.server.say(discord.jonas, discord.with_jonas, f"line {n}")
+        await core.bot.stop()
+        await core.bot.start()
+        core.takes = lambda _: True
+        await core.listen_for(0.5)
+        assert {m.text for m in core.of(MessageNew)} == {f"line {n}" for n in range(20)}
 
 
 async def test_history_is_read_on_after_servers_failed(discord: Scene) -> None:
@@ -229,6 +289,20 @@ async def test_the_bot_starts_again_after_a_failure(discord: Scene) -> None:
         await bot.start()
     await bot.start()
     await bot.stop()
+
+
+async def test_two_accounts_of_one_process_have_each_their_own_discord() -> None:
+    """discord.py knows one address for the whole process; this bot does not."""
+    async with scene() as one, scene() as other:
+        async with one.running() as first, other.running() as second:
+            await one.server.say(one.jonas, one.with_jonas, "here")
+            await other.server.say(other.jonas, other.with_jonas, "there")
+            assert [m.text for m in await first.wait_for(MessageNew)] == ["here"]
+            assert [m.text for m in await second.wait_for(MessageNew)] == ["there"]
+            await first.bot.send(one.chat("jonas"), Outgoing(key="1", text="from here"))
+            await second.bot.send(other.chat("jonas"), Outgoing(key="1", text="from there"))
+        assert [text for _, text in one.standing_in("jonas")] == ["from here"]
+        assert [text for _, text in other.standing_in("jonas")] == ["from there"]
 
 
 async def test_a_poisoned_event_holds_up_nothing(discord: Scene) -> None:

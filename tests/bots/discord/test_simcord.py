@@ -48,11 +48,11 @@ class BotWithoutGateway(DiscordBot):
     def __init__(self, owner: UserHandle, state: MemoryState, desk: MemoryDesk, *, content: bool) -> None:
         config = DiscordConfig(token=SecretStr("t"), owner_id=str(owner.id), message_content=content)
         super().__init__(config=config, account=str(owner.id), state=state, desk=desk)
-        self._client = self._new_client()
+        self._session.client = self._session.new_client()
 
     @property
     def client(self) -> library.Client:
-        return self._client
+        return self._session.client
 
     def open(self) -> None:
         self._mailbox.open()

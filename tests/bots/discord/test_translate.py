@@ -1,7 +1,7 @@
 """What happens on Discord, as core's events."""
 
 from core.errors import ModelError
-from core.events import Author, MessageEdited, MessageNew, MessagesDeleted, Reaction
+from core.events import AccessChanged, Author, MessageEdited, MessageNew, MessagesDeleted, Reaction
 from core.vocabulary import ChatKind
 from tests.bots.discord.scene import Core, Scene
 
@@ -210,3 +210,22 @@ async def test_a_contact_who_never_wrote_before_is_met_and_can_be_answered(disco
         assert core.bot.capabilities(discord.ref(channel))
     async with discord.running() as core:
         assert core.bot.capabilities(discord.ref(channel))
+
+
+async def test_losing_a_server_or_a_channel_and_coming_back_is_told(discord: Scene) -> None:
+    other = discord.server.add_channel("plans", discord.guild)
+    thread = discord.server.add_channel("knots", discord.guild, thread_of=discord.channel)
+    async with discord.running() as core:
+        await core.quiet()
+        assert core.seen == []
+        await discord.server.close_channel(thread)
+        (closed,) = await core.wait_for(AccessChanged)
+        assert (closed.chat.chat, closed.can_read, closed.can_send) == (thread, False, False)
+        await discord.server.send_away(discord.guild)
+        away = (await core.wait_for(AccessChanged, 3))[1:]
+        assert {(e.chat.chat, e.can_send) for e in away} == {(discord.channel, False), (other, False)}
+        assert not core.bot.capabilities(discord.ref(other))
+        await discord.server.let_in(discord.guild)
+        back = (await core.wait_for(AccessChanged, 5))[3:]
+        assert {(e.chat.chat, e.can_send) for e in back} == {(discord.channel, True), (other, True)}
+        assert core.bot.capabilities(discord.ref(other))
