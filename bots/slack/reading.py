@@ -8,7 +8,7 @@ import aiohttp
 
 from bots.slack.directory import Directory
 from bots.slack.translate import Scene, Us, channels_in, message_new, parts_in, translate, users_in
-from bots.slack.web import Json, SlackWeb
+from bots.slack.web import TRANSFER, Json, SlackWeb
 from core.bot import Transcriber
 from core.desk import Desk
 from core.errors import ModelError
@@ -117,12 +117,15 @@ class Reading:
         url, size = clip.get("url_private_download"), clip.get("size")
         if not isinstance(url, str) or not isinstance(size, int) or size > LARGEST_VOICE:
             return ""
+        if not self.web.is_slacks(url):
+            return ""  # a file that another app keeps elsewhere: our token is none of its business
+        headers = {"Authorization": f"Bearer {self.owner_token}"}
         try:
             async with self.web.session.get(
-                url, headers={"Authorization": f"Bearer {self.owner_token}"}
+                url, headers=headers, timeout=TRANSFER, allow_redirects=False
             ) as answer:
                 answer.raise_for_status()
-                audio = await answer.content.read(LARGEST_VOICE)
+                audio = await answer.read()
             return await transcriber.transcribe(audio, str(clip.get("mimetype") or "audio/mp4"))
         except (aiohttp.ClientError, TimeoutError, ModelError):
             return ""

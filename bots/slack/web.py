@@ -11,6 +11,7 @@ from slack_sdk.http_retry.builtin_async_handlers import (
     AsyncRateLimitErrorRetryHandler,
 )
 from slack_sdk.web.async_client import AsyncWebClient
+from yarl import URL
 
 from bots.slack.config import SlackConfig
 from core.errors import AccessRevoked, PlatformError
@@ -20,6 +21,8 @@ Json = dict[str, Any]
 HTTP_TOO_MANY = 429
 HTTP_BROKEN = 500
 PAGE = 200
+TRANSFER = aiohttp.ClientTimeout(total=60)
+"""Files may take longer than calls; in seconds."""
 
 REVOKED = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "app_uninstalled"}
@@ -121,6 +124,16 @@ class SlackWeb:
         client = self._owner if as_owner else self._bot
         return (await self._call(client, "POST", method, body, as_json=True))[0]
 
+    def is_slacks(self, url: str) -> bool:
+        """Whether a token may be shown there: to Slack's own hosts over https, or to the API's own server."""
+        try:
+            given = URL(url)
+            place = given.origin()
+        except ValueError:  # no address, or half of one
+            return False
+        is_slack = given.scheme == "https" and (given.host or "").endswith(".slack.com")
+        return is_slack or place == URL(self._config.api_url).origin()
+
     async def socket_url(self) -> str:
         """The address of a new Socket Mode connection; it works once."""
         return str((await self._call(self._app, "POST", "apps.connections.open", {}))[0]["url"])
@@ -136,7 +149,7 @@ class SlackWeb:
             )
         )[0]
         try:
-            async with self.session.post(str(place["upload_url"]), data=content) as answer:
+            async with self.session.post(str(place["upload_url"]), data=content, timeout=TRANSFER) as answer:
                 answer.raise_for_status()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise PlatformError(f"Slack did not take the file ({type(error).__name__}).") from None

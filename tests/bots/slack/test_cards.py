@@ -203,6 +203,17 @@ async def test_the_shortcut_opens_a_window_at_once_and_the_drafts_come_into_it(l
     assert (action.draft, action.verb, action.text) == (42, DraftVerb.EDIT, "No, sorry")
 
 
+async def test_a_window_opens_in_time_though_messages_wait_to_be_looked_up(life: Life) -> None:
+    stamp = await life.double.writes(JONAS, "D0JONAS", "are you there?")
+    await life.sees(MessageNew)
+    life.double.fail("conversations.info", Fault(kind="slow", seconds=1.5))
+    await life.double.writes("U0DANA", "D0DANA", "in a chat that is looked up first")
+    await life.double.points_at("D0JONAS", stamp)
+    await until(lambda: life.double.workspace.views, seconds=1.0)
+    assert "in a chat that is looked up first" not in life.texts
+    await life.quiet()
+
+
 async def test_a_window_that_was_closed_meanwhile_leaves_the_card_in_the_apps_messages(life: Life) -> None:
     stamp = await life.double.writes(JONAS, "D0JONAS", "are you there?")
     await life.double.points_at("D0JONAS", stamp)

@@ -219,6 +219,31 @@ async def test_a_voice_clip_is_transcribed_where_the_owner_listens_and_nowhere_e
     assert listener.heard == [(b"sound", "audio/webm")]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://files.example.org/clip",
+        "http://files.slack.com/clip",
+        "https://files.slack.com.example.org/clip",
+        "https://slack.com@example.org/clip",
+        "http://localhost/files/clip",
+        "/clip",
+        "https://[",
+    ],
+)
+async def test_the_owners_token_is_shown_to_slack_alone(workspace: Slack, url: str) -> None:
+    listener = Listener()
+    workspace.desk.know(workspace.chat("jonas"), "Jonas")
+    async with Life(workspace, bot=workspace.new_bot(transcriber=listener)) as life:
+        clip = {"subtype": "slack_audio", "mimetype": "audio/webm", "url_private_download": url}
+        await life.double.uploads(JONAS, "D0JONAS", "clip.webm", b"sound", **clip)
+        await life.sees(MessageNew)
+        web = life.bot._here().web  # pyright: ignore[reportPrivateUsage] -- asked directly, for no server is there
+        assert not web.is_slacks(url)
+        assert web.is_slacks("https://files.slack.com/files-pri/T0-F0/download/clip.webm")
+    assert listener.heard == []
+
+
 # ─── edits, deletions, reactions ─────────────────────────────────────────────────────────────
 
 
