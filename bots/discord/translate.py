@@ -84,6 +84,7 @@ def message_new(
         chat_title=place.title,
         members=place.members,
         pointed_at=pointed_at,
+        forwarded=bool(_forwarded(raw)),
     )
 
 

@@ -149,6 +149,7 @@ async def test_files_stickers_and_forwards_are_attachments_and_words(discord: Sc
         sticker, forward = await core.wait_for(MessageNew, 2)
         assert [(a.kind, a.caption) for a in sticker.attachments] == [("sticker", "wave")]
         assert (forward.text, forward.reply_to) == ("meet at the wall", None)
+        assert (sticker.forwarded, forward.forwarded) == (False, True)
         (attached,) = forward.attachments
         assert (attached.kind, attached.name, attached.reference) == ("image", "wall.png", "77")
         assert (attached.media_type, attached.size_bytes) == ("image/png", 1200)
