@@ -307,9 +307,9 @@ class BotHost:
         With `redis`, what workers bring about is sent and shown at once; else at the next look.
         """
         patience = self.path.patience
-        await self.bot.start()
-        on_started()
         try:
+            await self.bot.start()
+            on_started()
             async with asyncio.TaskGroup() as tasks:
                 # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.
                 tasks.create_task(repeat("events", lambda: self.take_in(announce), patience))
@@ -319,7 +319,7 @@ class BotHost:
                 tasks.create_task(repeat("recovery", self.recover, patience, seconds=patience.recovery))
                 if redis is not None:
                     tasks.create_task(repeat("news", lambda: self._listen(redis), patience))
-        finally:
+        finally:  # also after a start that failed or was cancelled half-way: nothing of it may stay open
             await self.bot.stop()
 
     async def _listen(self, redis: Redis) -> None:
@@ -349,6 +349,12 @@ async def repeat(
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
             log.warning("step.failed", step=name, error=type(error).__name__)
+            await asyncio.sleep(patience.away)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Somebody else's wish: a library cancelled a task of its own that the step waited for.
+            log.warning("step.given_up", step=name)
             await asyncio.sleep(patience.away)
         await _wait(news, patience.idle if seconds is None else seconds)
 
