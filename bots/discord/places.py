@@ -164,8 +164,8 @@ class Places:
     async def _meet(self, channel: str, contact: Person) -> Person:
         """Remember whose direct chat this is: the bot may write there, after a restart too."""
         if self._direct.get(channel) != contact:
-            self._direct[channel] = contact
             await self._state.put(f"direct:{channel}", json.dumps({"id": contact.id, "name": contact.name}))
+            self._direct[channel] = contact
         return contact
 
 
