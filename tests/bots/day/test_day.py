@@ -94,7 +94,7 @@ class Day:
 
     async def _work(self) -> None:
         while True:
-            for lane in await unfinished_lanes(self.database, self.path.clock.now()):
+            for lane in await unfinished_lanes(self.database, self.path.clock.now(), 0):
                 await self.path.work(lane)
             await asyncio.sleep(0.05)
 
