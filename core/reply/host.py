@@ -16,19 +16,21 @@ from psycopg_pool import PoolTimeout
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
+from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatus
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
-from core.ids import MessageId, TurnId
+from core.ids import MessageId
 from core.memory.messages import NewMessage, store_message
 from core.reply.cards import (
     card_key,
     cards_to_show,
     cards_to_withdraw,
+    drop_orphan,
     expire_card,
     mark_shown,
     mark_withdrawn,
+    orphaned_cards,
     overdue_cards,
 )
 from core.reply.inbox import Lane, lock_lane
@@ -247,18 +249,23 @@ class BotHost:
         async with self._database.owner(owner_id) as connection:
             cards = await cards_to_show(connection, owner_id, self.account.id)
             gone = await cards_to_withdraw(connection, owner_id, self.account.id)
+            orphans = await orphaned_cards(connection, owner_id, self.account.id)
         for showing in cards:
             self.path.on_step("show")
-            if await self._platform_takes(showing.turn_id, self.bot.show(showing.card)):
+            if await self._platform_takes(showing.card.key, self.bot.show(showing.card)):
                 self.path.on_step("shown")
                 async with self._database.owner(owner_id) as connection:
                     await mark_shown(connection, owner_id, showing)
         for withdrawal in gone:
             key = card_key(owner_id, withdrawal.turn_id)
-            if await self._platform_takes(withdrawal.turn_id, self.bot.withdraw(key, withdrawal.outcome)):
+            if await self._platform_takes(key, self.bot.withdraw(key, withdrawal.outcome)):
                 self.path.on_step("withdrawn")
                 async with self._database.owner(owner_id) as connection:
                     await mark_withdrawn(connection, owner_id, withdrawal)
+        for key in orphans:
+            if await self._platform_takes(key, self.bot.withdraw(key, FORGOTTEN)):
+                async with self._database.owner(owner_id) as connection:
+                    await drop_orphan(connection, owner_id, self.account.id, key)
 
     async def _expire_cards(self) -> None:
         owner_id = self.account.owner_id
@@ -270,12 +277,12 @@ class BotHost:
             async with self._database.owner(owner_id) as connection:
                 await expire_card(connection, lane, turn_id)
 
-    async def _platform_takes(self, turn_id: TurnId, call: Awaitable[None]) -> bool:
+    async def _platform_takes(self, card: str, call: Awaitable[None]) -> bool:
         try:
             async with asyncio.timeout(self.path.patience.send_timeout):
                 await call
         except Exception as error:  # noqa: BLE001 -- around one card: it is tried again in the next round
-            log.warning("card.failed", turn_id=turn_id, error=type(error).__name__)
+            log.warning("card.failed", card=card, error=type(error).__name__)
             return False
         return True
 
