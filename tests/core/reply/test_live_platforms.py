@@ -137,6 +137,25 @@ async def test_an_edit_of_a_message_that_never_came_brings_the_message_and_a_car
     assert [line.text for line in world.card.incoming] == ["Are you free on Friday evening?"]
 
 
+async def test_an_edit_of_something_old_that_never_came_is_kept_and_not_answered(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    now = world.clock.now()
+    whole = message(world, 1, "Are you free on Friday evening?", at=now - timedelta(days=30))
+    await apply(
+        world,
+        [
+            MessageEdited(
+                key="edit:1", chat=whole.chat, at=now, message_id="1", text=whole.text, original=whole
+            )
+        ],
+    )
+    await world.pump(seconds=10)
+    assert await world.rows("SELECT text FROM messages") == [("Are you free on Friday evening?",)]
+    assert world.bot.cards == {}
+
+
 # ─── Groups and other organisations ──────────────────────────────────────────────────────────
 
 
