@@ -28,7 +28,19 @@ MOST_DOUBLINGS = 60
 STEADY_SECONDS = 60.0
 """A bot that ran so long had recovered: its next failure is a first one."""
 
+LOOK_SECONDS = LEASE_SECONDS / 3
+"""Between two looks at a lease: of whoever has it, to keep it; of whoever has not, to take it over."""
+
 State = Literal["starting", "up", "trouble"]
+
+
+class HostedElsewhere(PlatformError):
+    """Another process has the account; nothing failed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another Locum hosts this account: stop that one, or let it be", retry_after=LOOK_SECONDS
+        )
 
 
 @dataclass(slots=True)
@@ -61,6 +73,8 @@ class Patience:
         """Longer each time, never shorter than the platform asked for, and not all at once."""
         if isinstance(error, AccessRevoked):
             return self.longest
+        if isinstance(error, HostedElsewhere):  # as soon as that one dies, this one is wanted
+            return LOOK_SECONDS
         doubled = min(self.first * 2.0 ** min(max(tries - 1, 0), MOST_DOUBLINGS), self.longest)
         asked = error.retry_after if isinstance(error, PlatformError) else None
         return max(doubled * random.uniform(0.8, 1.2), asked or 0.0)  # noqa: S311 -- spreads retries, hides nothing
@@ -132,15 +146,13 @@ async def _unless_given_up(hosting: Awaitable[None]) -> None:
 
 async def _hold(lease: Lease) -> None:
     if not await lease.take():
-        raise PlatformError(
-            "another Locum hosts this account: stop that one, or let it be", retry_after=LEASE_SECONDS / 3
-        )
+        raise HostedElsewhere
 
 
 async def _stay(lease: Lease) -> None:
     """Keep the lease; a database that is away for a while does not end it, losing it does."""
     while not is_cancelled():
-        await asyncio.sleep(LEASE_SECONDS / 3)
+        await asyncio.sleep(LOOK_SECONDS)
         with suppress(psycopg.OperationalError, PoolTimeout):
             await _hold(lease)
 

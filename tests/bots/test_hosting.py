@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from bots.hosting import Fares, Hosting, Patience, cause_of
-from core.bot_state import Lease, holder_of_this_process
+from bots.hosting import Fares, HostedElsewhere, Hosting, Patience, cause_of
+from core.bot_state import LEASE_SECONDS, Lease, holder_of_this_process
 from core.errors import AccessRevoked, PlatformError
 from core.events import Event
 from core.ids import OwnerId
@@ -240,6 +240,7 @@ def test_waiting_grows_and_heeds_the_platform() -> None:
     assert patience.wait(40, OSError()) <= 360
     assert 240 <= patience.wait(5000, OSError()) <= 360
     assert patience.wait(1, PlatformError("slow down", retry_after=77)) == 77
+    assert patience.wait(50, HostedElsewhere()) == LEASE_SECONDS / 3
     assert patience.wait(1, AccessRevoked("connect anew")) == 300
 
 
