@@ -376,6 +376,14 @@ async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequenc
     await connection.execute("DELETE FROM sessions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM threads WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM early_reactions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    # What a bot remembers of a chat goes by its id, and may hold a name.
+    await connection.execute(
+        """
+        DELETE FROM bot_state s USING chats c
+        WHERE c.owner_id = %s AND c.id = ANY (%s) AND s.owner_id = c.owner_id AND s.account_id = c.account_id
+          AND s.key IN ('direct:' || c.platform_chat_id, 'topic:' || c.platform_chat_id)""",
+        values,
+    )
     await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
 
 

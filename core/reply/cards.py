@@ -202,6 +202,22 @@ async def cards_to_withdraw(
     ]
 
 
+async def cards_of_nobody(
+    connection: Connection, owner_id: OwnerId, account_id: AccountId
+) -> tuple[str, ...]:
+    """Keys of cards that still stand somewhere while what they showed was forgotten, with their rows."""
+    cursor = await connection.execute(
+        """
+        SELECT substr(s.key, 6) FROM bot_state s
+        WHERE s.owner_id = %s AND s.account_id = %s AND starts_with(s.key, 'card:')
+          AND NOT EXISTS (SELECT FROM cards c WHERE c.owner_id = s.owner_id
+                          AND c.turn_id = (regexp_match(s.key, '(\\d{1,18})$'))[1]::bigint)
+        ORDER BY s.key""",
+        [owner_id, account_id],
+    )
+    return tuple(str(row[0]) for row in await cursor.fetchall())
+
+
 async def mark_withdrawn(connection: Connection, owner_id: OwnerId, gone: Withdrawal) -> None:
     """It is gone from the owner's screen. One that was opened again meanwhile has to be shown (once more)."""
     await connection.execute(

@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
+from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatus
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
@@ -24,6 +24,7 @@ from core.ids import MessageId, TurnId
 from core.memory.messages import NewMessage, store_message
 from core.reply.cards import (
     card_key,
+    cards_of_nobody,
     cards_to_show,
     cards_to_withdraw,
     expire_card,
@@ -247,6 +248,7 @@ class BotHost:
         async with self._database.owner(owner_id) as connection:
             cards = await cards_to_show(connection, owner_id, self.account.id)
             gone = await cards_to_withdraw(connection, owner_id, self.account.id)
+            forgotten = await cards_of_nobody(connection, owner_id, self.account.id)
         for showing in cards:
             self.path.on_step("show")
             if await self._platform_takes(showing.turn_id, self.bot.show(showing.card)):
@@ -259,6 +261,8 @@ class BotHost:
                 self.path.on_step("withdrawn")
                 async with self._database.owner(owner_id) as connection:
                     await mark_withdrawn(connection, owner_id, withdrawal)
+        for key in forgotten:
+            await self._platform_takes(None, self.bot.withdraw(key, FORGOTTEN))
 
     async def _expire_cards(self) -> None:
         owner_id = self.account.owner_id
@@ -270,7 +274,7 @@ class BotHost:
             async with self._database.owner(owner_id) as connection:
                 await expire_card(connection, lane, turn_id)
 
-    async def _platform_takes(self, turn_id: TurnId, call: Awaitable[None]) -> bool:
+    async def _platform_takes(self, turn_id: TurnId | None, call: Awaitable[None]) -> bool:
         try:
             async with asyncio.timeout(self.path.patience.send_timeout):
                 await call
