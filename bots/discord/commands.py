@@ -6,7 +6,7 @@ import time
 import discord
 
 from bots.card_text import draft_of
-from bots.discord.card_view import quoted
+from bots.discord.card_view import quoted, quoted_lines
 from bots.discord.raw import Raw
 from bots.discord.rest import MESSAGES, Api, at
 from bots.discord.sending import LONGEST, MOST_TEXT, nonce_of, plain, post
@@ -61,9 +61,9 @@ class Commands:
     async def _answer(self, word: str, rest: str) -> str:  # noqa: C901, PLR0911 -- one line a command
         match word:
             case "status":
-                return await self._desk.status()
+                return quoted_lines(await self._desk.status())
             case "privacy":
-                return await self._desk.privacy()
+                return quoted_lines(await self._desk.privacy())
             case "pause":
                 hours = _hours(rest)
                 return "Write `pause 3` for three hours." if hours is None else await self._desk.pause(hours)
@@ -73,7 +73,7 @@ class Commands:
                 return _listed(await self._desk.chats(rest))
             case "why":
                 draft = draft_of(rest)
-                return NO_CARD if draft is None else await self._desk.why(draft)
+                return NO_CARD if draft is None else quoted_lines(await self._desk.why(draft))
             case "listen" | "ignore":
                 found = await self._one_chat(rest)
                 return (
@@ -84,11 +84,13 @@ class Commands:
             case "mode":
                 return await self._mode(rest)
             case "forget":
-                told = await self._desk.forget(rest)
+                told = quoted_lines(await self._desk.forget(rest))
                 return f"{told}\nIf that is what you want: `really forget {rest}`"
             case "really":
                 name = rest.removeprefix("forget ").strip()
-                return await self._desk.forget(name, confirmed=True) if name != rest else UNKNOWN
+                return (
+                    quoted_lines(await self._desk.forget(name, confirmed=True)) if name != rest else UNKNOWN
+                )
             case "help" | "start":
                 return HELP
             case _:
@@ -138,7 +140,7 @@ class Commands:
         try:
             kept = await self._desk.export(name)
         except BadInput as error:
-            await self._say(raw, str(error))
+            await self._say(raw, quoted_lines(str(error)))
             return
         nonce = nonce_of(f"answer {raw['id']}")
         file = discord.File(io.BytesIO(kept), "locum-export.json")
