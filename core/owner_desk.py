@@ -147,7 +147,8 @@ class PostgresDesk:
             return str(error)
         if confirmed:
             await refresh_profiles(self._database, self._owner)
-        return f"Forgotten: {_counts(gone)}." if confirmed else f"This would go for good: {_counts(gone)}."
+            return f"Forgotten: {_counts(gone)}."
+        return f"{target.name} would be forgotten. This would go for good: {_counts(gone)}."
 
     async def export(self, what: str = "") -> bytes:
         async with self._database.owner(self._owner) as connection:

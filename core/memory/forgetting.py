@@ -37,6 +37,8 @@ class Target:
     chat_ids: tuple[ChatId, ...] = ()
     """Chats that go whole."""
     contact_id: ContactId | None = None
+    name: str = ""
+    """What it is called, for its owner to see whom or what their words were taken for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +99,12 @@ async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
 async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """Everything said in a chat."""
     chat = await find_chat(connection, owner_id, text)
-    return Target(kind="chat", messages=await _said_in(connection, owner_id, [chat.id]), chat_ids=(chat.id,))
+    return Target(
+        kind="chat",
+        messages=await _said_in(connection, owner_id, [chat.id]),
+        chat_ids=(chat.id,),
+        name=f"the chat {chat.title} ({chat.id})",
+    )
 
 
 async def find_everything_of(connection: Connection, owner_id: OwnerId, text: str) -> Target:
@@ -119,7 +126,13 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
     )
     said = {MessageId(row[0]) for row in await cursor.fetchall()}
     said.update(await _said_in(connection, owner_id, chats))
-    return Target(kind="contact", messages=tuple(sorted(said)), chat_ids=tuple(chats), contact_id=contact.id)
+    return Target(
+        kind="contact",
+        messages=tuple(sorted(said)),
+        chat_ids=tuple(chats),
+        contact_id=contact.id,
+        name=f"{contact.name} ({contact.id})",
+    )
 
 
 async def find_named(connection: Connection, owner_id: OwnerId, text: str) -> Target:
