@@ -79,7 +79,7 @@ class Commands:
                 return (
                     found
                     if isinstance(found, str)
-                    else await self._desk.listen(found.ref, on=word == "listen")
+                    else quoted_lines(await self._desk.listen(found.ref, on=word == "listen"))
                 )
             case "mode":
                 return await self._mode(rest)
@@ -101,7 +101,11 @@ class Commands:
         if mode not in set(Mode):
             return "Write `mode off NAME`, `mode suggest NAME` or `mode auto NAME`."
         found = await self._one_chat(name)
-        return found if isinstance(found, str) else await self._desk.set_mode(found.ref, Mode(mode))
+        return (
+            found
+            if isinstance(found, str)
+            else quoted_lines(await self._desk.set_mode(found.ref, Mode(mode)))
+        )
 
     async def _one_chat(self, name: str) -> DeskChat | str:
         """The chat of that name, or what is wrong with the name."""

@@ -102,8 +102,8 @@ async def test_chats_are_listed_with_their_rules_and_changed(database: Database,
     (chat,) = await desk.chats("INE")
     assert (chat.kind, chat.mode, chat.listened) == (ChatKind.DIRECT, Mode.SUGGEST, True)
     assert chat.newest_at == world.clock.now() - timedelta(seconds=10)
-    await desk.set_mode(chat.ref, Mode.OFF)
-    await desk.listen(chat.ref, on=False)
+    assert (await desk.set_mode(chat.ref, Mode.OFF)).startswith("ines: off")
+    assert (await desk.listen(chat.ref, on=False)).startswith("ines: from now on, nothing")
     changed = await desk.chat(chat.ref)
     assert changed is not None
     assert (changed.mode, changed.listened) == (Mode.OFF, False)
