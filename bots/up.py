@@ -35,6 +35,7 @@ from core.reply.situation import read_account
 from core.reply.timing import disclosure, timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum, open_expert_of, open_teachers
+from core.storage.live import publish
 
 Part = Literal["worker", "console", "bots"]
 
@@ -66,6 +67,7 @@ async def run(locum: Locum, only: Part | None) -> None:
             timing=timing(locum.settings),
             outside=outside_models(locum.settings),
             disclosure=disclosure(locum.settings),
+            tell=lambda owner_id, topic: publish(locum.redis, owner_id, topic),
             worker=f"{socket.gethostname()}-{os.getpid()}",
         )
         if models:
