@@ -59,6 +59,7 @@ def _telegram(login: Login, settings: Settings) -> Opened:
         api_url=settings.telegram_api_url,
         webhook_url=settings.telegram_webhook_url,
         webhook_secret=settings.telegram_webhook_secret,
+        webhook_host=settings.telegram_webhook_host,
         webhook_port=settings.telegram_webhook_port,
     )
 
@@ -85,6 +86,7 @@ def _slack(login: Login, settings: Settings) -> Opened:
         owner_id=login.owner_id,
         api_url=settings.slack_api_url,
         signing_secret=login.secret("signing_secret"),
+        http_host=settings.slack_http_host,
         http_port=settings.slack_http_port or None,
     )
 

@@ -1,7 +1,7 @@
 """Forgetting: what rests on a message goes with it, everywhere, in one transaction.
 
-The cascade is `forget`; it reads from top to bottom. This is logical removal: pages of the database,
-its write-ahead log and backups made before are another matter, which the physical purge deals with.
+The cascade is `forget`; it reads from top to bottom. This is logical removal: the pages of the database and
+its write-ahead log are the physical purge's (core/storage/purge.py), and backups made before their owner's.
 """
 
 from collections.abc import Sequence
