@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import structlog
 
+from bots.away import STORAGE_AWAY, outlast
 from bots.discord.commands import Commands
 from bots.discord.interactions import Interactions
 from bots.discord.lanes import Lanes
 from bots.discord.places import Place, Places
 from bots.discord.progress import Progress
 from bots.discord.raw import Raw, parts
-from bots.discord.rest import LONGEST_FILE, Api
+from bots.discord.rest import LONGEST_FILE, Api, Limited, Unsure
 from bots.discord.translate import (
     Identities,
     channel_back,
@@ -34,7 +35,8 @@ log = structlog.get_logger()
 
 LANED = "channel_id"
 TRANSCRIBE_SECONDS = 120.0
-
+PASSES = (*STORAGE_AWAY, Limited, Unsure)
+"""Of these a message waits for the end: Discord would not bring it again."""
 
 ACCESS = frozenset({"CHANNEL_DELETE", "THREAD_DELETE", "GUILD_DELETE", "GUILD_CREATE"})
 """What changes where the bot may be. A server that Discord only cannot reach just now is none of it."""
@@ -111,8 +113,10 @@ class Intake:
             return tuple(self._access(name, raw, where))
         if str(raw["channel_id"]) == self._places.control:
             mine = name == "MESSAGE_CREATE" and str(raw["author"]["id"]) == self.who.owner
-            return await self._commands.events(raw) if mine else ()
-        found = await self._message_event(name, raw, where)
+            if not mine:
+                return ()
+            return await outlast(lambda: self._commands.events(raw), STORAGE_AWAY, name=name)
+        found = await outlast(lambda: self._message_event(name, raw, where), PASSES, name=name)
         return () if found is None else (found,)
 
     def _access(self, name: str, raw: Raw, where: str) -> Iterator[Event]:

@@ -64,8 +64,7 @@ class Panel:
         standing = await self._standing(card_key)
         if standing is None:
             return
-        title = "" if outcome == FORGOTTEN else standing["title"]
-        title = title or "A chat"
+        title = (standing["title"] if outcome != FORGOTTEN else "") or "A chat"
         await self._renew(
             standing, escaped(f"{title}: {outcome_text(outcome)}"), closed_blocks(title, outcome)
         )

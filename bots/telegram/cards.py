@@ -63,7 +63,7 @@ class Cards:
         if standing is None:
             return
         chat = await self._desk.chat(standing.answers)
-        title = chat.title if chat and chat.title and outcome != FORGOTTEN else "Card"
+        title = (chat.title if chat and outcome != FORGOTTEN else "") or "Card"
         line = Page(f"{title} · {OUTCOMES.get(outcome, outcome)}")
         await self._control.rewrite(standing.place, standing.messages[-1], line, None)
         for message_id in standing.messages[:-1]:

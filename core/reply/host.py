@@ -20,16 +20,17 @@ from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatu
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
-from core.ids import MessageId, TurnId
+from core.ids import MessageId
 from core.memory.messages import NewMessage, store_message
 from core.reply.cards import (
     card_key,
-    cards_of_nobody,
     cards_to_show,
     cards_to_withdraw,
+    drop_orphan,
     expire_card,
     mark_shown,
     mark_withdrawn,
+    orphaned_cards,
     overdue_cards,
 )
 from core.reply.inbox import Lane, lock_lane
@@ -249,21 +250,23 @@ class BotHost:
         async with self._database.owner(owner_id) as connection:
             cards = await cards_to_show(connection, owner_id, self.account.id)
             gone = await cards_to_withdraw(connection, owner_id, self.account.id)
-            forgotten = await cards_of_nobody(connection, owner_id, self.account.id)
+            orphans = await orphaned_cards(connection, owner_id, self.account.id)
         for showing in cards:
             self.path.on_step("show")
-            if await self._platform_takes(showing.turn_id, self.bot.show(showing.card)):
+            if await self._platform_takes(showing.card.key, self.bot.show(showing.card)):
                 self.path.on_step("shown")
                 async with self._database.owner(owner_id) as connection:
                     await mark_shown(connection, owner_id, showing)
         for withdrawal in gone:
             key = card_key(owner_id, withdrawal.turn_id)
-            if await self._platform_takes(withdrawal.turn_id, self.bot.withdraw(key, withdrawal.outcome)):
+            if await self._platform_takes(key, self.bot.withdraw(key, withdrawal.outcome)):
                 self.path.on_step("withdrawn")
                 async with self._database.owner(owner_id) as connection:
                     await mark_withdrawn(connection, owner_id, withdrawal)
-        for key in forgotten:
-            await self._platform_takes(None, self.bot.withdraw(key, FORGOTTEN))
+        for key in orphans:
+            if await self._platform_takes(key, self.bot.withdraw(key, FORGOTTEN)):
+                async with self._database.owner(owner_id) as connection:
+                    await drop_orphan(connection, owner_id, self.account.id, key)
 
     async def _expire_cards(self) -> None:
         owner_id = self.account.owner_id
@@ -275,12 +278,12 @@ class BotHost:
             async with self._database.owner(owner_id) as connection:
                 await expire_card(connection, lane, turn_id)
 
-    async def _platform_takes(self, turn_id: TurnId | None, call: Awaitable[None]) -> bool:
+    async def _platform_takes(self, card: str, call: Awaitable[None]) -> bool:
         try:
             async with asyncio.timeout(self.path.patience.send_timeout):
                 await call
         except Exception as error:  # noqa: BLE001 -- around one card: it is tried again in the next round
-            log.warning("card.failed", turn_id=turn_id, error=type(error).__name__)
+            log.warning("card.failed", card=card, error=type(error).__name__)
             return False
         return True
 
@@ -312,9 +315,9 @@ class BotHost:
         With `redis`, what workers bring about is sent and shown at once; else at the next look.
         """
         patience = self.path.patience
-        await self.bot.start()
-        on_started()
         try:
+            await self.bot.start()
+            on_started()
             async with asyncio.TaskGroup() as tasks:
                 # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.
                 tasks.create_task(repeat("events", lambda: self.take_in(announce), patience))
@@ -324,7 +327,7 @@ class BotHost:
                 tasks.create_task(repeat("recovery", self.recover, patience, seconds=patience.recovery))
                 if redis is not None:
                     tasks.create_task(repeat("news", lambda: self._listen(redis), patience))
-        finally:
+        finally:  # also after a start that failed or was cancelled half-way: nothing of it may stay open
             await self.bot.stop()
 
     async def _listen(self, redis: Redis) -> None:
@@ -345,7 +348,8 @@ class BotHost:
         async with self._database.owner(owner_id) as connection:
             mine = await is_turn_of(connection, owner_id, self.account.id, turn_id)
         if mine:
-            await self._platform_takes(turn_id, self.bot.stream(card_key(owner_id, turn_id), ""))
+            key = card_key(owner_id, turn_id)
+            await self._platform_takes(key, self.bot.stream(key, ""))
 
 
 async def repeat(
@@ -367,6 +371,12 @@ async def repeat(
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
             log.warning("step.failed", step=name, error=type(error).__name__)
+            await asyncio.sleep(patience.away)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Somebody else's wish: a library cancelled a task of its own that the step waited for.
+            log.warning("step.given_up", step=name)
             await asyncio.sleep(patience.away)
         await _wait(news, patience.idle if seconds is None else seconds)
 

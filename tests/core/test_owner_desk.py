@@ -138,6 +138,29 @@ async def test_an_export_holds_what_is_kept_about_somebody_and_nothing_else(
         await desk.export("nobody")
 
 
+async def test_an_export_holds_what_others_said_of_somebody(database: Database, owner: OwnerId) -> None:
+    world = await asked_by_ines(database, owner)
+    world.bot.say("dana", "dana", "Ines has moved to Lyon")
+    await world.pump(seconds=10)
+    async with database.owner(owner) as connection:
+        await connection.execute(
+            """
+            WITH said AS (SELECT id, audience_id FROM messages WHERE text LIKE 'Ines%%'),
+            fact AS (
+                INSERT INTO facts (owner_id, subject_kind, contact_id, subject, kind, slot, statement, confidence,
+                                   audience_id, valid_from, extractor)
+                SELECT %(owner)s, 'contact', a.contact_id, 'Ines', 'home', 'home_city', 'lives in Lyon', 0.9,
+                       said.audience_id, now(), 'rules'
+                FROM said, contact_accounts a WHERE a.platform_user_id = 'ines' RETURNING id)
+            INSERT INTO fact_sources (owner_id, fact_id, message_id) SELECT %(owner)s, fact.id, said.id FROM fact, said
+            """,
+            {"owner": owner},
+        )
+    about = json.loads(await desk_of(world).export("ines"))
+    assert [fact["statement"] for fact in about["facts"]] == ["lives in Lyon"]
+    assert [message["text"] for message in about["messages"]] == ["Are you free on Friday evening?"]
+
+
 async def test_what_became_of_the_account_is_in_the_audit(database: Database, owner: OwnerId) -> None:
     world = await World.open(database, owner, platform="slack")
     await desk_of(world).heard("revoked")

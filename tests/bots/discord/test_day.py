@@ -60,7 +60,7 @@ class Day:
     async def _work(self) -> None:
         path, host = self.host.path, self.host
         while True:
-            for lane in [*self.lanes, *await unfinished_lanes(path.database, path.clock.now())]:
+            for lane in [*self.lanes, *await unfinished_lanes(path.database, path.clock.now(), 0)]:
                 self.lanes.discard(lane)
                 await path.work(lane)
             await host.send_due()

@@ -23,7 +23,7 @@ from core.events import (
 )
 from core.ids import OwnerId
 from core.listening import set_listening
-from core.memory.forgetting import find_named, forget
+from core.memory.forgetting import find_everything_of, find_named, forget
 from core.memory.retention import keep_retention
 from core.owners import ensure_owner
 from core.reply.apply import apply_event
@@ -184,6 +184,39 @@ async def test_who_reacts_in_a_group_nobody_opted_in_is_not_kept(database: Datab
     )
     await apply(world, [said, reaction])
     assert await world.rows("SELECT FROM contacts") == []
+    assert await world.rows("SELECT FROM early_reactions") == []
+
+
+async def test_who_asked_not_to_be_kept_leaves_no_reaction_and_no_name(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    said = message(world, 1, "Hello there")
+    await apply(world, [said])
+    async with database.owner(owner) as connection:
+        await forget(connection, owner, await find_everything_of(connection, owner, "Ines"))
+    dana = Person(id="dana", name="Dana")
+    crew = message(
+        world, 2, "Ines is here, too", chat=world.bot.chat("crew"), sender=dana, members=(dana, INES)
+    )
+    liked = [
+        Reaction(
+            key=f"reaction:{chat.chat}",
+            chat=chat,
+            at=world.clock.now() + timedelta(minutes=1),
+            message_id="2",
+            sender=INES,
+            author=Author.CONTACT,
+            emoji="👍",
+        )
+        for chat in (crew.chat, said.chat)
+    ]
+    await apply(world, [crew, *liked])
+    assert await world.rows("SELECT display_name FROM contact_accounts ORDER BY platform_user_id") == [
+        ("Dana",),
+        ("",),
+    ]
+    assert await world.rows("SELECT FROM reactions") == []
     assert await world.rows("SELECT FROM early_reactions") == []
 
 
