@@ -123,7 +123,7 @@ def _connect(settings: Settings, platform: Platform, *, ask: bool) -> None:
     answers = asked(terms) if ask else cautious(terms)
     asyncio.run(_keep(settings, login, checked, answers))
     out.print("\nConnected. 'locum memory consents' changes what you answered. Next:")
-    for step in (*checked.next_steps, UP):
+    for step in (UP, *checked.next_steps):
         out.print(said(f"  · {step}"))
 
 
@@ -228,8 +228,10 @@ async def _disconnect(settings: Settings, platform: Platform, account: str) -> s
             [locum.owner_id, platform, account],
         )
         rows = await cursor.fetchall()
-        if len(rows) != 1:
-            names = ", ".join(str(row[1]) for row in rows) or "none"
+        if not rows:
+            raise BadInput(f"No such {platform} account is kept: 'locum accounts' lists them.")
+        if rows[1:]:
+            names = ", ".join(str(row[1]) for row in rows)
             raise BadInput(f"Say with --account which of the {platform} accounts that are kept: {names}.")
         await remove_login(connection, locum.owner_id, AccountId(int(rows[0][0])))
     told = f"The tokens of {platform} {rows[0][1]} are gone."

@@ -194,7 +194,7 @@ def test_a_disconnected_account_has_no_tokens_left(
     assert "Those in the environment are still there" in run("disconnect", "telegram").output
     monkeypatch.delenv("LOCUM_TELEGRAM_TOKEN")
     assert listed() == []
-    with pytest.raises(BadInput, match="none"):
+    with pytest.raises(BadInput, match="No such telegram account"):
         run("disconnect", "telegram")
 
 
