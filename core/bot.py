@@ -105,10 +105,6 @@ class Card:
     ticket: str = ""
 
 
-FORGOTTEN = "forgotten"
-"""The outcome of a card whose turn was forgotten: of the words on it, and of names, nothing may stay."""
-
-
 @runtime_checkable
 class Bot(Protocol):
     """One owner's account on one platform."""

@@ -25,7 +25,7 @@ async def privacy_text(database: Database, account: Account, settings: Settings)
     may_draft, may_profile, may_train, may_leave, days = row
     kept = f"for {days} days" if days else "until you forget it"
     sentences = [
-        f"Locum keeps what is said in the {account.platform} chats that it listens to, {kept}.",
+        f"Locum keeps what is said in the {account.platform.title()} chats that it listens to, {kept}.",
         f"It is kept in your own database{_where(settings)}. Groups are listened to only where you said so.",
         "It is used to draft replies for you." if may_draft else "Nothing is drafted from it.",
         "Facts about people are noted from it." if may_profile else "No profiles of people are made from it.",

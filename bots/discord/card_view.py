@@ -79,7 +79,7 @@ def _parts(card: CardText, footer: str) -> Iterator[str]:
 
 
 def _draft(draft: DraftText) -> Iterator[str]:
-    head = f"**{draft.number}** · {quoted(draft.hint)} · `{draft.code}`"
+    head = f"**{draft.number}** · {quoted(draft.hint)} · code `{draft.code}`"
     for text in split_text(draft.text.replace(FENCE, "`\u200b``"), BLOCK):
         yield f"{head}\n{FENCE}\n{text}\n{FENCE}"
         head = f"**{draft.number}**, continued"

@@ -21,7 +21,7 @@ HELP = """\
 I draft replies for you. In any chat: open a message's menu, **Apps**, **Suggest a reply**; or **Add to context**, \
 and I only read it. What I post shows as the app: Discord lets nobody but you post as you.
 `status` · `chats [NAME]` · `privacy` · `pause [HOURS]` · `resume`
-`listen NAME` · `ignore NAME` · `mode off|suggest|auto NAME`
+`listen NAME` · `ignore NAME` · `mode off|suggest NAME`
 `send CODE` · `edit CODE: YOUR WORDS` · `discard CODE` · `mute CODE` · `why CODE`
 `forget NAME`, then `really forget NAME` · `export [NAME]`"""
 UNKNOWN = "I don't know that. Write `help` to see what I do."
@@ -84,22 +84,29 @@ class Commands:
             case "mode":
                 return await self._mode(rest)
             case "forget":
-                told = quoted_lines(await self._desk.forget(rest))
-                return f"{told}\nIf that is what you want: `really forget {rest}`"
+                return await self._forget(rest)
             case "really":
                 name = rest.removeprefix("forget ").strip()
-                return (
-                    quoted_lines(await self._desk.forget(name, confirmed=True)) if name != rest else UNKNOWN
-                )
+                return await self._forget(name, confirmed=True) if name != rest else UNKNOWN
             case "help" | "start":
                 return HELP
             case _:
                 return UNKNOWN
 
+    async def _forget(self, name: str, *, confirmed: bool = False) -> str:
+        if not name:
+            return "Whom or what? Write `forget NAME`."
+        try:
+            told = await self._desk.forget(name, confirmed=confirmed)
+        except BadInput as error:
+            return quoted_lines(str(error))
+        told = quoted_lines(told)
+        return told if confirmed else f"{told}\nIf that is what you want: `really forget {name}`"
+
     async def _mode(self, rest: str) -> str:
         mode, _, name = rest.partition(" ")
         if mode not in set(Mode):
-            return "Write `mode off NAME`, `mode suggest NAME` or `mode auto NAME`."
+            return "Write `mode off NAME` or `mode suggest NAME`."
         found = await self._one_chat(name)
         return (
             found

@@ -20,7 +20,7 @@ from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatu
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
-from core.ids import MessageId
+from core.ids import MessageId, TurnId
 from core.memory.messages import NewMessage, store_message
 from core.reply.cards import (
     card_key,

@@ -54,7 +54,7 @@ from core.reply.inbox import (
     set_aside,
     write_event,
 )
-from core.reply.journal import Journal
+from core.reply.journal import Journal, counted
 from core.reply.lanes import hold_lane, holds
 from core.reply.outbox import queue_send
 from core.reply.patience import Patience
@@ -177,7 +177,7 @@ class ReplyPath:
             account = await read_account(connection, lane.owner_id, lane.account_id)
             situation = await read_situation(connection, account, turn, self.clock.now())
         journal.note(
-            "settle", f"{len(situation.incoming)} messages", messages=[m.id for m in situation.incoming]
+            "settle", counted(len(situation.incoming), "message"), messages=[m.id for m in situation.incoming]
         )
 
         self.on_step("decide")
@@ -203,7 +203,8 @@ class ReplyPath:
         adapter = await self._active_adapter(situation.account.owner_id)
         journal.note(
             "recall",
-            f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
+            f"{counted(len(recalled.memories), 'memory', 'memories')}, "
+            f"{counted(len(recalled.answered), 'past reply', 'past replies')}",
             memories=[memory.id for memory in recalled.memories],
             past=[past.asked_id for past in recalled.answered],
             recent=len(recalled.recent),
@@ -212,7 +213,7 @@ class ReplyPath:
         self.on_step("compose")
         candidates, trouble = await self._compose(situation, recalled, adapter)
         asked = [candidate.model for candidate in candidates if candidate.origin is DraftOrigin.EXPERT]
-        journal.note("compose", f"{len(candidates)} candidates", trouble=trouble, expert=asked)
+        journal.note("compose", counted(len(candidates), "candidate"), trouble=trouble, expert=asked)
 
         self.on_step("criticise")
         judged = criticise(situation, recalled, prompt_context(situation, recalled), candidates)

@@ -128,6 +128,11 @@ async def test_a_switch_shows_how_it_stands_now(scene: Scene) -> None:
     assert scene.world.bot_said() == ["Jonas\nauto, listening"]
 
 
+async def test_a_name_that_fits_nobody_is_said_and_nothing_is_asked(scene: Scene) -> None:
+    assert await ask(scene, "/forget nobody") == ["Nobody is called that."]
+    assert "Forget it" not in scene.world.labels()
+
+
 async def test_forgetting_from_a_chats_settings_asks_first(scene: Scene) -> None:
     scene.desk.know(scene.chat(JONAS), "Jonas")
     await ask(scene, "/start bizChat42")
