@@ -62,12 +62,13 @@ def card_text(card: Card) -> CardText:
 def _draft(number: int, draft: CardDraft) -> DraftText:
     risks = f"touches {', '.join(draft.risks)}" if draft.risks else ""
     origin = ORIGINS.get(draft.origin, draft.origin.replace("_", " "))
+    intent = "" if draft.origin == "deferral" else draft.intent.value
     return DraftText(
         number=number,
         draft=draft.draft,
         code=code_of(draft.draft),
         text=draft.text,
-        hint=" · ".join(filter(None, (origin, draft.intent.value, f"{draft.confidence:.0%}", risks))),
+        hint=" · ".join(filter(None, (origin, intent, f"{draft.confidence:.0%} sure", risks))),
         evidence=tuple(_evidence(line) for line in draft.evidence[:MOST_EVIDENCE]),
     )
 

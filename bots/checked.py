@@ -13,5 +13,9 @@ class Checked:
     owner_name: str
     workspace: str
     """Where the account lives, in the platform's own words."""
+    opens: bool = True
+    """Whether it can be hosted as it is; without, it is not worth keeping."""
+    next_steps: tuple[str, ...] = ()
+    """What its owner does on the platform, once it is connected."""
     missing: tuple[str, ...] = ()
     """Sentences, each of what is missing and how to get it."""

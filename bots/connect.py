@@ -5,7 +5,7 @@ import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -26,73 +26,35 @@ from bots.accounts import (
     store_login,
 )
 from bots.checked import Checked
-from bots.pairing import owner_by_code
+from bots.pairing import SECONDS, owner_by_code
 from bots.platforms import opened
+from bots.terms import TERMS, Answers, asked, cautious, secret
 from core.errors import BadInput, LocumError
 from core.ids import AccountId
-from core.memory.consents import Wishes, change_consents, find_source
+from core.memory.consents import change_consents, find_source
 from core.memory.retention import set_retention
 from core.reply.situation import read_account, source_of
-from core.runtime import Locum, open_locum
+from core.runtime import open_locum
 from core.settings import Settings, load_settings
 from core.terminal import said
 
 out = Console(stderr=True, highlight=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a platform's own terms want of the answers, and what is answered unless the owner says else."""
-
-    guide: str
-    first: str
-    profile: str
-    profile_default: bool
-    training: str
-    leave: str
-
-
-TERMS: dict[Platform, Terms] = {
-    "telegram": Terms(
-        guide="docs/connect-telegram.md",
-        first="Make a bot with @BotFather, and turn Business (Secretary) mode on for it.",
-        profile="May facts about the people you talk to be noted from these chats, for your drafts alone?",
-        profile_default=True,
-        training="Telegram's terms forbid training on its data without the explicit consent of everyone "
-        "concerned, chat by chat. Your own messages only would be learned from. Do you have that consent?",
-        leave="Telegram forbids handing chats to third parties without the account owner's word. May they be "
-        "sent to models on other machines that your settings name (none by default)?",
-    ),
-    "slack": Terms(
-        guide="docs/connect-slack.md",
-        first="Create an internal app from deploy/slack-manifest.json and install it to your workspace.",
-        profile="May facts about the people you talk to be noted, for your drafts alone? Your employer may "
-        "have a word in it.",
-        profile_default=True,
-        training="Slack forbids training on its data in apps offered outside the organisation; yours is not "
-        "one, and your organisation decides. May your own messages teach your model?",
-        leave="May messages be sent to models on other machines that your settings name (none by default)? "
-        "Ask your organisation.",
-    ),
-    "discord": Terms(
-        guide="docs/connect-discord.md",
-        first="Create an application at discord.com/developers. Nothing will ever be posted as you: Discord "
-        "forbids it, and Locum does not do it.",
-        profile="Discord's policy forbids profiling its users. May facts about others be noted all the same?",
-        profile_default=False,
-        training="Discord's policy forbids training on message content. May your own messages teach your "
-        "model all the same?",
-        leave="May messages be sent to models on other machines that your settings name (none by default)?",
-    ),
-}
-
 ASKED = {
     "token": "The bot's token",
     "bot_token": "The app's bot token (xoxb-...)",
     "user_token": "Your user token of the app (xoxp-...)",
     "app_token": "The app-level token for Socket Mode (xapp-..., empty if events come over HTTP)",
+    "owner_id": "Your own Discord user id (a number: Settings, Advanced, Developer Mode; then your profile's menu)",
     "signing_secret": "The signing secret (only for events over HTTP; else empty)",
 }
+
+NOBODY = (
+    "Nobody is here to answer, and nothing was kept. With --defaults nothing is asked: tokens come from the settings, "
+    "which .env.example lists."
+)
+UP = "'locum up' serves it. Where it runs already, stop it and start it anew."
 
 PlatformArgument = Annotated[Platform, typer.Argument(help="The chat platform.")]
 DEFAULTS = typer.Option("--defaults", help="Ask nothing: tokens from the settings, the cautious answers.")
@@ -107,7 +69,12 @@ def register(app: typer.Typer) -> None:
 
 def connect(platform: PlatformArgument, defaults: Annotated[bool, DEFAULTS] = False) -> None:
     """Connect an account: its tokens are checked, you say what it may be used for, and it is kept encrypted."""
-    asyncio.run(_connect(load_settings(), platform, ask=not defaults))
+    try:
+        _connect(load_settings(), platform, ask=not defaults)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise BadInput(NOBODY) from None
 
 
 def accounts(
@@ -140,27 +107,28 @@ def disconnect(
 # ─── connecting ──────────────────────────────────────────────────────────────────────────────
 
 
-async def _connect(settings: Settings, platform: Platform, *, ask: bool) -> None:
+def _connect(settings: Settings, platform: Platform, *, ask: bool) -> None:
+    """Nothing is kept before everything is answered. Questions wait outside of event loops: Ctrl-C ends them."""
     terms = TERMS[platform]
     out.print(said(terms.first))
     out.print(said(f"Step by step: {terms.guide}\n", "dim"))
     login = _login(settings, platform, ask=ask)
-    if platform == "telegram" and not login.owner_id and ask:
-        login = replace(login, owner_id=await _paired(login, settings))
-    elif platform == "discord" and not login.owner_id and ask:
-        login = replace(login, owner_id=typer.prompt("Your own Discord user id", err=True).strip())
-    checked = await opened(login, settings).check()
-    login = replace(login, owner_id=login.owner_id or checked.owner_id)
+    if not ask and (lacking := missing_in(login)):
+        raise BadInput(f"Put {' and '.join(lacking)} into .env, or leave out --defaults and be asked.")
+    checked = asyncio.run(opened(login, settings).check())
     _tell(checked)
-    async with open_locum(settings) as locum:
-        account_id = await _keep(locum, login, checked)
-        await _settle_consents(locum, account_id, platform, terms, ask=ask)
-        await _settle_retention(locum, account_id, ask=ask)
-    out.print("\nConnected. 'locum up' serves it; 'locum memory consents' changes what you answered.")
+    if not checked.opens:
+        raise BadInput(f"Nothing was kept. Mend this, and say 'locum connect {platform}' again.")
+    login = replace(login, owner_id=login.owner_id or checked.owner_id)
+    answers = asked(terms) if ask else cautious(terms)
+    asyncio.run(_keep(settings, login, checked, answers))
+    out.print("\nConnected. 'locum memory consents' changes what you answered. Next:")
+    for step in (UP, *checked.next_steps):
+        out.print(said(f"  · {step}"))
 
 
 def _login(settings: Settings, platform: Platform, *, ask: bool) -> Login:
-    """The settings' tokens; those that are missing are asked for, without showing them."""
+    """The settings' tokens and owner; those that are missing are asked for, the tokens without showing them."""
     known = next((login for login in logins_of(settings) if login.platform == platform), None)
     login = known or Login(platform=platform, owner_id=getattr(settings, f"{platform}_owner_id"), secrets={})
     if not ask:
@@ -168,12 +136,18 @@ def _login(settings: Settings, platform: Platform, *, ask: bool) -> Login:
     given = dict(login.secrets)
     for name in SECRETS[platform]:
         if not login.secret(name).get_secret_value():
-            optional = name not in NEEDED[platform]
-            value = typer.prompt(
-                ASKED[name], hide_input=True, default="" if optional else None, show_default=False, err=True
-            )
-            given[name] = SecretStr(str(value).strip())
-    return replace(login, secrets=given)
+            given[name] = SecretStr(secret(ASKED[name], optional=name not in NEEDED[platform]))
+    login = replace(login, secrets=given)
+    return login if login.owner_id else replace(login, owner_id=_owner(login, settings))
+
+
+def _owner(login: Login, settings: Settings) -> str:
+    """The owner's id on the platform; empty where the tokens tell it."""
+    if login.platform == "telegram":
+        return asyncio.run(_paired(login, settings))
+    if login.platform == "discord":
+        return str(typer.prompt(ASKED["owner_id"], err=True)).strip()
+    return ""
 
 
 async def _paired(login: Login, settings: Settings) -> str:
@@ -182,21 +156,24 @@ async def _paired(login: Login, settings: Settings) -> str:
 
     def tell(bot_name: str) -> None:
         out.print(f"Open @{bot_name} in Telegram and send it this number: [bold]{code}[/bold]")
+        out.print(
+            f"So Locum learns which account is yours. It waits for {SECONDS / 60:.0f} minutes.", style="dim"
+        )
 
     return await owner_by_code(settings.telegram_api_url, login.secret("token"), code, tell)
 
 
 def _tell(checked: Checked) -> None:
-    out.print(
-        said(f"This is {checked.owner_name or checked.owner_id} at {checked.workspace or checked.account}.")
-    )
+    if who := checked.owner_name or checked.owner_id:
+        out.print(said(f"This is {who} at {checked.workspace or checked.account}."))
     for sentence in checked.missing:
         out.print(said(f"Missing: {sentence}", "yellow"))
 
 
-async def _keep(locum: Locum, login: Login, checked: Checked) -> AccountId:
-    async with locum.database.owner(locum.owner_id) as connection:
-        return await store_login(
+async def _keep(settings: Settings, login: Login, checked: Checked, answers: Answers) -> None:
+    """The account, its secrets and what was answered, in one transaction."""
+    async with open_locum(settings) as locum, locum.database.owner(locum.owner_id) as connection:
+        account_id = await store_login(
             connection,
             locum.owner_id,
             login,
@@ -204,40 +181,11 @@ async def _keep(locum: Locum, login: Login, checked: Checked) -> AccountId:
             display_name=checked.owner_name,
             key_file=locum.settings.key_file,
         )
-
-
-async def _settle_consents(
-    locum: Locum, account_id: AccountId, platform: Platform, terms: Terms, *, ask: bool
-) -> None:
-    draft = _yes("May drafts rest on what is said there?", default=True, ask=ask)
-    profile = _yes(terms.profile, default=terms.profile_default, ask=ask)
-    training = _yes(terms.training, default=False, ask=ask)
-    leave = _yes(terms.leave, default=False, ask=ask)
-    async with locum.database.owner(locum.owner_id) as connection:
         account = await read_account(connection, locum.owner_id, account_id)
         source = await find_source(connection, locum.owner_id, str(await source_of(connection, account)))
-        wishes = Wishes(draft=draft, profile=profile, training=training, leave=leave)
-        await change_consents(connection, locum.owner_id, source, wishes)
-    del platform
-
-
-def _yes(question: str, *, default: bool, ask: bool) -> bool:
-    return typer.confirm(question, default=default, err=True) if ask else default
-
-
-async def _settle_retention(locum: Locum, account_id: AccountId, *, ask: bool) -> None:
-    if not ask:
-        return
-    days = typer.prompt(
-        "Forget other people's messages after how many days (0: keep until you forget them)",
-        default=0,
-        type=int,
-        err=True,
-    )
-    if days < 0:
-        raise BadInput("Days are 0 or more.")
-    async with locum.database.owner(locum.owner_id) as connection:
-        await set_retention(connection, locum.owner_id, account_id, days or None)
+        await change_consents(connection, locum.owner_id, source, answers.wishes)
+        if answers.days is not None:
+            await set_retention(connection, locum.owner_id, account_id, answers.days or None)
 
 
 # ─── what is connected ───────────────────────────────────────────────────────────────────────
@@ -276,12 +224,14 @@ async def _disconnect(settings: Settings, platform: Platform, account: str) -> s
         cursor = await connection.execute(
             """
             SELECT id, name FROM accounts WHERE owner_id = %s AND platform = %s AND token_encrypted IS NOT NULL
-              AND (%s = '' OR name = %s) ORDER BY id""",
-            [locum.owner_id, platform, account, account],
+              AND %s IN ('', name, platform_user_id) ORDER BY id""",
+            [locum.owner_id, platform, account],
         )
         rows = await cursor.fetchall()
-        if len(rows) != 1:
-            names = ", ".join(str(row[1]) for row in rows) or "none"
+        if not rows:
+            raise BadInput(f"No such {platform} account is kept: 'locum accounts' lists them.")
+        if rows[1:]:
+            names = ", ".join(str(row[1]) for row in rows)
             raise BadInput(f"Say with --account which of the {platform} accounts that are kept: {names}.")
         await remove_login(connection, locum.owner_id, AccountId(int(rows[0][0])))
     told = f"The tokens of {platform} {rows[0][1]} are gone."

@@ -13,6 +13,7 @@ from core.errors import AccessRevoked, PlatformError
 SECONDS = 180.0
 """How long the number is waited for."""
 POLL_SECONDS = 5
+CONFLICT = 409
 
 
 class _User(BaseModel):
@@ -81,9 +82,15 @@ async def _call(client: httpx.AsyncClient, method: str, values: dict[str, Any]) 
         answer = await client.post(method, json=values)
         told = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise PlatformError(f"Telegram cannot be reached ({type(error).__name__}).") from None
+        raise PlatformError(
+            f"Telegram cannot be reached ({type(error).__name__}): look at this machine's connection, and try again."
+        ) from None
     if answer.status_code in {401, 404}:
         raise AccessRevoked("Telegram does not know this token: copy it again from @BotFather.")
+    if answer.status_code == CONFLICT:
+        raise PlatformError(
+            "Another program reads this bot's updates: stop 'locum up' (or whatever else does), and try again."
+        )
     if not told.get("ok"):
         raise PlatformError(f"Telegram refused {method} ({answer.status_code}).")
     return told["result"]

@@ -75,7 +75,10 @@ class Desk(Protocol):
         ...
 
     async def forget(self, what: str, *, confirmed: bool = False) -> str:
-        """Forget a contact or a chat by name; without `confirmed`, only tell what would go."""
+        """Forget a contact or a chat by name; without `confirmed`, only tell what would go.
+
+        Raises `BadInput` where the name fits nobody, or several.
+        """
         ...
 
     async def export(self, what: str = "") -> bytes:

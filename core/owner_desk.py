@@ -8,8 +8,9 @@ from psycopg.rows import class_row
 
 from core.clock import Clock, SystemClock
 from core.desk import DeskChat, DeskDraft
-from core.errors import BadInput, NotAllowed
+from core.errors import NotAllowed
 from core.events import ChatRef
+from core.explaining import explain
 from core.ids import ChatId, OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
@@ -17,6 +18,7 @@ from core.memory.forgetting import Forgotten, find_named
 from core.memory.forgetting import forget as forget_target
 from core.memory.profiling import refresh_profiles
 from core.policy import pause, set_mode
+from core.reply.journal import counted
 from core.reply.situation import Account
 from core.storage.database import Connection, Database
 from core.vocabulary import ChatKind, Mode
@@ -63,18 +65,7 @@ class PostgresDesk:
 
     async def why(self, draft: int) -> str:
         async with self._database.owner(self._owner) as connection:
-            cursor = await connection.execute(
-                """
-                SELECT s.stage, s.decided, coalesce(s.why ->> 'why', s.why ->> 'trouble', '')
-                FROM drafts d
-                JOIN stages s ON s.owner_id = d.owner_id AND s.turn_id = d.turn_id AND s.version = d.version
-                WHERE d.owner_id = %s AND d.id = %s ORDER BY s.id""",
-                [self._owner, draft],
-            )
-            rows = await cursor.fetchall()
-        if not rows:
-            return "Nothing is kept about that draft any more."
-        return "\n".join(f"{stage}: {decided}{f' ({why})' if why else ''}" for stage, decided, why in rows)
+            return await explain(connection, self._owner, draft)
 
     async def draft(self, number: int) -> DeskDraft | None:
         async with self._database.owner(self._owner) as connection:
@@ -114,7 +105,7 @@ class PostgresDesk:
                 await set_mode(connection, self._owner, chat_id, mode)
             except NotAllowed as refusal:
                 return str(refusal)
-        return _MODES[mode]
+            return await self._of(connection, chat, _MODES[mode])
 
     async def listen(self, chat: ChatRef, *, on: bool) -> str:
         async with self._database.owner(self._owner) as connection:
@@ -122,9 +113,12 @@ class PostgresDesk:
             if chat_id is None:
                 return NOT_KNOWN
             await set_listening(connection, self._owner, chat_id, on=on)
-        if on:
-            return "From now on, what is said here is kept, and may be answered."
-        return "From now on, nothing said here is kept. What was kept stays, until you forget it."
+            return await self._of(connection, chat, _LISTENING[on])
+
+    async def _of(self, connection: Connection, ref: ChatRef, sentence: str) -> str:
+        """The sentence with the chat's title: its owner may have named it by words that fit another one's, too."""
+        (chat,) = await self._read_chats(connection, only=ref.chat, limit=1)
+        return f"{chat.title or chat.ref.chat}: {sentence}"
 
     async def pause(self, hours: float | None, chat: ChatRef | None = None) -> str:
         until = self._clock.now() + timedelta(hours=hours) if hours else None
@@ -138,16 +132,14 @@ class PostgresDesk:
     # ─── forgetting, taking along ────────────────────────────────────────────────────────────
 
     async def forget(self, what: str, *, confirmed: bool = False) -> str:
-        try:
-            async with self._database.owner(self._owner) as connection:
-                target = await find_named(connection, self._owner, what)
-                async with connection.transaction(force_rollback=not confirmed):
-                    gone = await forget_target(connection, self._owner, target)
-        except BadInput as error:
-            return str(error)
+        async with self._database.owner(self._owner) as connection:
+            target = await find_named(connection, self._owner, what)
+            async with connection.transaction(force_rollback=not confirmed):
+                gone = await forget_target(connection, self._owner, target)
         if confirmed:
             await refresh_profiles(self._database, self._owner)
-        return f"Forgotten: {_counts(gone)}." if confirmed else f"This would go for good: {_counts(gone)}."
+            return f"Forgotten: {_counts(gone)}."
+        return f"{target.name} would be forgotten. This would go for good: {_counts(gone)}."
 
     async def export(self, what: str = "") -> bytes:
         async with self._database.owner(self._owner) as connection:
@@ -218,15 +210,25 @@ class PostgresDesk:
 
 
 _MODES = {
-    Mode.OFF: "Off here: what is said is kept, and never answered.",
-    Mode.SUGGEST: "Drafts are suggested here; you send them.",
-    Mode.AUTO: "Replies may be sent here by themselves.",
+    Mode.OFF: "off; what is said is kept, and never answered.",
+    Mode.SUGGEST: "drafts are suggested; you send them.",
+    Mode.AUTO: "replies may be sent by themselves.",
+}
+_LISTENING = {
+    True: "from now on, what is said there is kept, and may be answered.",
+    False: "from now on, nothing said there is kept. What was kept stays, until you forget it.",
 }
 
 
 def _counts(gone: Forgotten) -> str:
     told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
-    return ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in told.items()) or "nothing"
+    return ", ".join(f"{value} {_noun(key, value)}" for key, value in told.items()) or "nothing"
+
+
+def _noun(field: str, count: int) -> str:
+    """What is counted there, in the number that fits."""
+    words = field.replace("_", " ")
+    return words.removesuffix("s") if count == 1 else words
 
 
 # ─── how Locum fares ─────────────────────────────────────────────────────────────────────────
@@ -266,20 +268,17 @@ async def read_status(connection: Connection, account: Account, now: datetime) -
     return [*_told(figures, now), *await _gaps(connection, account, now)]
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _told(figures: _Figures, now: datetime) -> list[str]:
-    lines = [f"{_counted(figures.chats, 'chat')}, {_counted(figures.cards, 'open card')}."]
+    lines = [f"{counted(figures.chats, 'chat')}, {counted(figures.cards, 'open card')}."]
     if figures.kill_switch:
         lines.append("The kill switch is on: nothing leaves.")
     if figures.paused_until is not None and figures.paused_until > now:
         lines.append(f"Paused until {figures.paused_until:%Y-%m-%d %H:%M} UTC.")
     if figures.waiting:
-        lines.append(f"{figures.waiting} events wait to be read.")
+        lines.append(f"{counted(figures.waiting, 'event')} waiting to be read.")
     if figures.unknown:
-        lines.append(f"Of {figures.unknown} replies in the last day nobody can tell whether they arrived.")
+        replies = counted(figures.unknown, "reply", "replies")
+        lines.append(f"Nobody can tell whether {replies} of the last day arrived.")
     return lines
 
 

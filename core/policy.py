@@ -108,8 +108,8 @@ async def set_mode(connection: Connection, owner_id: OwnerId, chat_id: ChatId, m
         raise BadInput(f"There is no chat {chat_id}.")
     if mode is Mode.AUTO and row[0] not in AUTO_PLATFORMS:
         raise NotAllowed(
-            f"Locum does not send unasked on {row[0]} yet: only the console's simulated contacts can be set "
-            "to auto. Use suggest."
+            f"Locum does not send unasked on {str(row[0]).title()} yet: only the console's simulated contacts can be "
+            "set to auto. Use suggest."
         )
     await connection.execute(
         """
@@ -131,7 +131,13 @@ async def pause(
         SET paused_until = EXCLUDED.paused_until, changed_at = now()""",
         [owner_id, chat_id, Mode.SUGGEST if chat_id is not None else Mode.AUTO, until],
     )
-    await _audit(connection, owner_id, "pause.set", chat_id, until.isoformat() if until else "")
+    await _audit(
+        connection,
+        owner_id,
+        "pause.set" if until else "pause.ended",
+        chat_id,
+        until.isoformat() if until else "",
+    )
 
 
 async def set_kill_switch(connection: Connection, owner_id: OwnerId, *, on: bool) -> None:

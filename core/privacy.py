@@ -25,7 +25,7 @@ async def privacy_text(database: Database, account: Account, settings: Settings)
     may_draft, may_profile, may_train, may_leave, days = row
     kept = f"for {days} days" if days else "until you forget it"
     sentences = [
-        f"Locum keeps what is said in the {account.platform} chats that it listens to, {kept}.",
+        f"Locum keeps what is said in the {account.platform.title()} chats that it listens to, {kept}.",
         f"It is kept in your own database{_where(settings)}. Groups are listened to only where you said so.",
         "It is used to draft replies for you." if may_draft else "Nothing is drafted from it.",
         "Facts about people are noted from it." if may_profile else "No profiles of people are made from it.",
@@ -52,7 +52,7 @@ def _leaving(settings: Settings, *, may_leave: bool) -> str:
         "the expert that is asked": settings.expert_url,
     }
     elsewhere = [f"{what} ({urlsplit(url).hostname})" for what, url in named.items() if leaves_machine(url)]
-    if leaves_machine(settings.transcriber_url):
+    if leaves_machine(settings.transcriber_url) and may_leave:
         heard = (
             f"Voice messages are sent to {urlsplit(settings.transcriber_url).hostname} to be written down. "
         )

@@ -52,6 +52,11 @@ def quoted(text: str) -> str:
     return escape_markdown(without_mentions(text)).replace("\n", " ")
 
 
+def quoted_lines(text: str) -> str:
+    """Several lines, each as plain text."""
+    return "\n".join(map(quoted, text.split("\n")))
+
+
 def pages(card: CardText, footer: str = "") -> tuple[str, ...]:
     """The card's text in as few messages as it takes; every draft is whole."""
     shown: list[str] = []
@@ -74,7 +79,7 @@ def _parts(card: CardText, footer: str) -> Iterator[str]:
 
 
 def _draft(draft: DraftText) -> Iterator[str]:
-    head = f"**{draft.number}** · {quoted(draft.hint)} · `{draft.code}`"
+    head = f"**{draft.number}** · {quoted(draft.hint)} · code `{draft.code}`"
     for text in split_text(draft.text.replace(FENCE, "`\u200b``"), BLOCK):
         yield f"{head}\n{FENCE}\n{text}\n{FENCE}"
         head = f"**{draft.number}**, continued"

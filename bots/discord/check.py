@@ -49,6 +49,8 @@ async def check(config: DiscordConfig) -> Checked:
         owner_id=config.owner_id,
         owner_name=person_of(owner).name if owner else "",
         workspace=f"the application {application.get('name')} on Discord",
+        opens=owner is not None and not owner.get("bot"),
+        next_steps=_next_steps(str(application.get("id", ""))),
         missing=tuple(_missing(application, owner, config)),
     )
 
@@ -58,6 +60,14 @@ async def _owner(api: Api, owner_id: str) -> Raw | None:
         return await api.read(at("/users/{user_id}", user_id=owner_id))
     except Refused:
         return None
+
+
+def _next_steps(application: str) -> tuple[str, ...]:
+    return (
+        f"Install it for yourself, and it is in the menu of every message: {user_install_link(application)}",
+        f"A server that is to let it in, its admin adds it to: {server_install_link(application)}",
+        "Write 'help' to it on Discord.",
+    )
 
 
 def _missing(application: Raw, owner: Raw | None, config: DiscordConfig) -> list[str]:

@@ -6,7 +6,7 @@ import time
 import discord
 
 from bots.card_text import draft_of
-from bots.discord.card_view import quoted
+from bots.discord.card_view import quoted, quoted_lines
 from bots.discord.raw import Raw
 from bots.discord.rest import MESSAGES, Api, at
 from bots.discord.sending import LONGEST, MOST_TEXT, nonce_of, plain, post
@@ -21,7 +21,7 @@ HELP = """\
 I draft replies for you. In any chat: open a message's menu, **Apps**, **Suggest a reply**; or **Add to context**, \
 and I only read it. What I post shows as the app: Discord lets nobody but you post as you.
 `status` · `chats [NAME]` · `privacy` · `pause [HOURS]` · `resume`
-`listen NAME` · `ignore NAME` · `mode off|suggest|auto NAME`
+`listen NAME` · `ignore NAME` · `mode off|suggest NAME`
 `send CODE` · `edit CODE: YOUR WORDS` · `discard CODE` · `mute CODE` · `why CODE`
 `forget NAME`, then `really forget NAME` · `export [NAME]`"""
 UNKNOWN = "I don't know that. Write `help` to see what I do."
@@ -61,9 +61,9 @@ class Commands:
     async def _answer(self, word: str, rest: str) -> str:  # noqa: C901, PLR0911 -- one line a command
         match word:
             case "status":
-                return await self._desk.status()
+                return quoted_lines(await self._desk.status())
             case "privacy":
-                return await self._desk.privacy()
+                return quoted_lines(await self._desk.privacy())
             case "pause":
                 hours = _hours(rest)
                 return "Write `pause 3` for three hours." if hours is None else await self._desk.pause(hours)
@@ -73,33 +73,46 @@ class Commands:
                 return _listed(await self._desk.chats(rest))
             case "why":
                 draft = draft_of(rest)
-                return NO_CARD if draft is None else await self._desk.why(draft)
+                return NO_CARD if draft is None else quoted_lines(await self._desk.why(draft))
             case "listen" | "ignore":
                 found = await self._one_chat(rest)
                 return (
                     found
                     if isinstance(found, str)
-                    else await self._desk.listen(found.ref, on=word == "listen")
+                    else quoted_lines(await self._desk.listen(found.ref, on=word == "listen"))
                 )
             case "mode":
                 return await self._mode(rest)
             case "forget":
-                told = await self._desk.forget(rest)
-                return f"{told}\nIf that is what you want: `really forget {rest}`"
+                return await self._forget(rest)
             case "really":
                 name = rest.removeprefix("forget ").strip()
-                return await self._desk.forget(name, confirmed=True) if name != rest else UNKNOWN
+                return await self._forget(name, confirmed=True) if name != rest else UNKNOWN
             case "help" | "start":
                 return HELP
             case _:
                 return UNKNOWN
 
+    async def _forget(self, name: str, *, confirmed: bool = False) -> str:
+        if not name:
+            return "Whom or what? Write `forget NAME`."
+        try:
+            told = await self._desk.forget(name, confirmed=confirmed)
+        except BadInput as error:
+            return quoted_lines(str(error))
+        told = quoted_lines(told)
+        return told if confirmed else f"{told}\nIf that is what you want: `really forget {name}`"
+
     async def _mode(self, rest: str) -> str:
         mode, _, name = rest.partition(" ")
         if mode not in set(Mode):
-            return "Write `mode off NAME`, `mode suggest NAME` or `mode auto NAME`."
+            return "Write `mode off NAME` or `mode suggest NAME`."
         found = await self._one_chat(name)
-        return found if isinstance(found, str) else await self._desk.set_mode(found.ref, Mode(mode))
+        return (
+            found
+            if isinstance(found, str)
+            else quoted_lines(await self._desk.set_mode(found.ref, Mode(mode)))
+        )
 
     async def _one_chat(self, name: str) -> DeskChat | str:
         """The chat of that name, or what is wrong with the name."""
@@ -138,7 +151,7 @@ class Commands:
         try:
             kept = await self._desk.export(name)
         except BadInput as error:
-            await self._say(raw, str(error))
+            await self._say(raw, quoted_lines(str(error)))
             return
         nonce = nonce_of(f"answer {raw['id']}")
         file = discord.File(io.BytesIO(kept), "locum-export.json")

@@ -19,7 +19,7 @@ from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 PLATFORM = "discord"
-DM, GROUP_DM = 1, 3
+DM = 1
 IN_ANY_CHANNEL = (
     Capability.SEND_AS_BOT
     | Capability.EDIT
@@ -89,7 +89,7 @@ class Places:
                 kind=ChatKind.GROUP,
                 title=_title(known) if known else clean(str(channel.get("name") or "")),
             )
-        if channel.get("type") == GROUP_DM:
+        if channel.get("type") != DM:  # a group; or not told, and then nobody knows who reads along
             return Place(
                 chat=self.chat(chat), kind=ChatKind.GROUP, title=clean(str(channel.get("name") or ""))
             )

@@ -22,7 +22,7 @@ SECONDS = 15.0
 LONGEST_FILE = 25 * 1024 * 1024
 UNKNOWN_BOT = (
     "Discord does not know this bot's token any more. Make a new one (discord.com/developers, your application, "
-    "Bot, Reset Token) and put it into LOCUM_DISCORD_TOKEN."
+    "Bot, Reset Token) and give it to 'locum connect discord', or set LOCUM_DISCORD_TOKEN."
 )
 
 

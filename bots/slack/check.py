@@ -32,9 +32,9 @@ async def _checked(config: SlackConfig, web: SlackWeb) -> Checked:
     owner = await _token(web, OWNER_TOKEN, OWNER_SCOPES, missing, owner=True)
     bot = await _token(web, BOT_TOKEN, BOT_SCOPES, missing, owner=False)
     owner_id, team = str(owner.get("user_id", "")), str(owner.get("team_id") or bot.get("team_id", ""))
-    if owner_id and owner_id != config.owner_id:
+    if owner_id and config.owner_id and owner_id != config.owner_id:
         missing.append(
-            f"LOCUM_SLACK_OWNER_ID is {config.owner_id or 'not set'}: the user token is of {owner_id}, set that."
+            f"LOCUM_SLACK_OWNER_ID is {config.owner_id}: the user token is of {owner_id}, set that, or nothing."
         )
     if owner and owner.get("bot_id"):
         missing.append(f"{OWNER_TOKEN} is a bot's token: take the one that begins with xoxp.")
@@ -46,6 +46,8 @@ async def _checked(config: SlackConfig, web: SlackWeb) -> Checked:
         owner_id=owner_id,
         owner_name=await _name(web, owner_id) if owner else "",
         workspace=str(owner.get("team") or bot.get("team", "")),
+        opens=bool(owner and bot) and bot.get("team_id") == team and not owner.get("bot_id"),
+        next_steps=("Write 'help' to the app in Slack, under Apps.",),
         missing=tuple(missing),
     )
 

@@ -16,7 +16,7 @@ status – how Locum fares
 pause 3 – no drafts for 3 hours; resume ends that
 chats [NAME] – your chats and their rules
 listen NAME, ignore NAME – keep what is said in a chat, or no more
-mode NAME off|suggest|auto – how far Locum may go in a chat
+mode NAME off|suggest – whether drafts are made in a chat
 why CODE – how a draft came about
 send CODE, edit CODE new words, discard CODE, mute CODE – what a card's buttons do
 forget NAME – what would be forgotten; forget NAME for good – do it
@@ -152,7 +152,7 @@ async def _ignore(desk: Desk, rest: str) -> Answer:
 async def _mode(desk: Desk, rest: str) -> Answer:
     name, _, wanted = rest.rpartition(" ")
     if wanted.lower() not in set(Mode):
-        raise BadInput("Say for example: mode Anna suggest. There are off, suggest and auto.")
+        raise BadInput("Say for example: mode Anna suggest, or mode Anna off.")
     return Answer(text=await desk.set_mode((await _one_chat(desk, name.strip())).ref, Mode(wanted.lower())))
 
 

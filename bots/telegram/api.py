@@ -47,7 +47,7 @@ ALLOWED_UPDATES = (
 
 REVOKED = (
     "Telegram does not know this bot's token any more. Ask @BotFather for a new one (/token), "
-    "and set LOCUM_TELEGRAM_TOKEN."
+    "and give it to 'locum connect telegram', or set LOCUM_TELEGRAM_TOKEN."
 )
 TAKEN = (
     "Another program reads this bot's updates with the same token. Stop it, or ask @BotFather for a new one."

@@ -89,7 +89,7 @@ def _head(text: CardText) -> Page:
 def _draft(draft: DraftText) -> Iterator[Page]:
     """A draft's heading, its words, and what it rests on."""
     page = Page()
-    page.add(f"\n{draft.number} · {draft.hint} · {draft.code}\n")
+    page.add(f"\n{draft.number} · {draft.hint} · code {draft.code}\n")
     for piece in split_text(draft.text, PIECE, utf16_length):
         page.add(piece, MessageEntity.CODE)
         page.add("\n")

@@ -35,6 +35,10 @@ async def check(config: TelegramConfig) -> Checked:
         owner_id=config.owner_id,
         owner_name=owner_name,
         workspace=f"@{me.username}",
+        next_steps=(
+            f"In Telegram, Settings, Chat Automation: enter @{me.username}, choose chats, grant “Reply to messages”.",
+            f"Write /help to @{me.username}.",
+        ),
         missing=missing,
     )
 

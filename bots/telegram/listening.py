@@ -121,13 +121,13 @@ class WebhookServer:
             self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:
-        given = request.headers.get(SECRET_HEADER, "").encode()
+        given = request.headers.get(SECRET_HEADER, "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, self._secret.encode()):
             return web.Response(status=403)
         try:
             raw = cast("Json", json.loads(await request.read()))
             update_id = int(raw["update_id"])
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, OverflowError):
             return web.Response(status=400)
         self._intake.take(raw)
         done = await self._intake.ledger.until_done(update_id, HOLD_SECONDS)

@@ -11,6 +11,7 @@ from bots.telegram.translate import Viewpoint
 from core.bot import BotState
 from core.clock import Clock
 from core.desk import Desk, DeskChat
+from core.errors import BadInput
 from core.events import ChatRef
 from core.vocabulary import Mode
 
@@ -58,7 +59,11 @@ class Panels:
 
     async def ask_to_forget(self, what: str, place: Place) -> None:
         """Tell what would go, and go on only at a press."""
-        would = await self.desk.forget(what)
+        try:
+            would = await self.desk.forget(what)
+        except BadInput as error:
+            await self.control.say(quoted(str(error)), place=place)
+            return
         asked = await self.control.say(
             quoted(would), place=place, markup=rows_of([("Forget it", FORGET), ("Keep it", "x")])
         )
@@ -83,7 +88,8 @@ class Panels:
             await self.open(ref.chat, place)
             return ""
         if what == "forget":
-            await self.ask_to_forget(known.title, place)
+            # By its id: what a chat is called is for others to choose, and may be somebody else's name.
+            await self.ask_to_forget(ref.chat, place)
             return ""
         sentence = await self._change(ref, what)
         changed = await self.desk.chat(ref)
@@ -108,7 +114,10 @@ class Panels:
         what = await self.state.get(key)
         if what is None:
             return "This question is settled."
-        told = await self.desk.forget(what, confirmed=True) if confirmed else "Kept."
+        try:
+            told = await self.desk.forget(what, confirmed=True) if confirmed else "Kept."
+        except BadInput as error:  # gone meanwhile, or there are two of that name now
+            told = str(error)
         await self.control.rewrite(place, message_id, Page(quoted(told)), None)
         await self.state.remove(key)
         return ""

@@ -149,7 +149,8 @@ def merges(as_json: JsonOption = False) -> None:
             each["why"],
         )
     out.print(
-        "Nobody is proposed."
+        "Nobody is proposed: only the same first and last name on two platforms is. "
+        "'locum contacts merge A B' takes any two."
         if not found
         else "One person: 'locum contacts merge A B'. Two: 'locum contacts separate A B'."
     )
@@ -210,6 +211,7 @@ def export(
         sys.stdout.buffer.write(document + b"\n")
         return
     to.touch(mode=0o600)
+    to.chmod(0o600)  # a file that was there keeps its own mode else
     to.write_bytes(document)
     out.print(said(f"Written to {to}."))
 
@@ -224,7 +226,15 @@ def audit(
         connection: Connection, owner_id: OwnerId
     ) -> list[tuple[datetime, str, str, dict[str, Any]]]:
         cursor = await connection.execute(
-            "SELECT at, actor, action, subject FROM audit WHERE owner_id = %s ORDER BY id DESC LIMIT %s",
+            """
+            SELECT a.at, a.actor, a.action,
+                   a.subject || CASE WHEN k.id IS NULL THEN '{}' ELSE
+                       jsonb_build_object('to', concat_ws(' on ', nullif(c.title, ''), k.platform)) END
+            FROM audit a
+            LEFT JOIN outbox o ON o.owner_id = a.owner_id AND o.id::text = a.subject ->> 'outbox'
+            LEFT JOIN chats c ON c.owner_id = o.owner_id AND c.id = o.chat_id
+            LEFT JOIN accounts k ON k.owner_id = o.owner_id AND k.id = o.account_id
+            WHERE a.owner_id = %s ORDER BY a.id DESC LIMIT %s""",
             [owner_id, limit],
         )
         return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]

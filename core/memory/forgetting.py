@@ -1,7 +1,7 @@
 """Forgetting: what rests on a message goes with it, everywhere, in one transaction.
 
-The cascade is `forget`; it reads from top to bottom. This is logical removal: pages of the database,
-its write-ahead log and backups made before are another matter, which the physical purge deals with.
+The cascade is `forget`; it reads from top to bottom. This is logical removal: the pages of the database and
+its write-ahead log are the physical purge's (core/storage/purge.py), and backups made before their owner's.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,8 @@ class Target:
     chat_ids: tuple[ChatId, ...] = ()
     """Chats that go whole."""
     contact_id: ContactId | None = None
+    name: str = ""
+    """What it is called, for its owner to see whom or what their words were taken for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +99,12 @@ async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
 async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """Everything said in a chat."""
     chat = await find_chat(connection, owner_id, text)
-    return Target(kind="chat", messages=await _said_in(connection, owner_id, [chat.id]), chat_ids=(chat.id,))
+    return Target(
+        kind="chat",
+        messages=await _said_in(connection, owner_id, [chat.id]),
+        chat_ids=(chat.id,),
+        name=f"the chat {chat.title} ({chat.id})",
+    )
 
 
 async def find_everything_of(connection: Connection, owner_id: OwnerId, text: str) -> Target:
@@ -119,7 +126,13 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
     )
     said = {MessageId(row[0]) for row in await cursor.fetchall()}
     said.update(await _said_in(connection, owner_id, chats))
-    return Target(kind="contact", messages=tuple(sorted(said)), chat_ids=tuple(chats), contact_id=contact.id)
+    return Target(
+        kind="contact",
+        messages=tuple(sorted(said)),
+        chat_ids=tuple(chats),
+        contact_id=contact.id,
+        name=f"{contact.name} ({contact.id})",
+    )
 
 
 async def find_named(connection: Connection, owner_id: OwnerId, text: str) -> Target:
@@ -376,6 +389,14 @@ async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequenc
     await connection.execute("DELETE FROM sessions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM threads WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM early_reactions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    # What a bot remembers of a chat goes by its id, and may hold a name.
+    await connection.execute(
+        """
+        DELETE FROM bot_state s USING chats c
+        WHERE c.owner_id = %s AND c.id = ANY (%s) AND s.owner_id = c.owner_id AND s.account_id = c.account_id
+          AND s.key IN ('direct:' || c.platform_chat_id, 'topic:' || c.platform_chat_id)""",
+        values,
+    )
     await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
 
 

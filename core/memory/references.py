@@ -44,7 +44,7 @@ async def find_contact(connection: Connection, owner_id: OwnerId, text: str) -> 
                  WHEN c.id::text = %(text)s OR a.platform_user_id = %(text)s THEN 1
                  WHEN lower(%(text)s) IN (lower(c.display_name), lower(a.display_name)) THEN 2
                  WHEN starts_with(lower(c.display_name), lower(%(text)s)) THEN 3
-                 ELSE 4 END) AS distance
+                 ELSE 4 END) AS distance, string_agg(DISTINCT a.platform, ', ' ORDER BY a.platform)
         FROM contacts c
         LEFT JOIN contact_accounts a ON a.owner_id = c.owner_id AND a.contact_id = c.id
         WHERE c.owner_id = %(owner)s
@@ -55,10 +55,11 @@ async def find_contact(connection: Connection, owner_id: OwnerId, text: str) -> 
         {"owner": owner_id, "text": wanted},
     )
     rows = await cursor.fetchall() if wanted else []
-    found = [FoundContact(id=ContactId(row[0]), name=str(row[1])) for row in rows if row[2] == rows[0][2]]
-    if len(found) == 1:
-        return found[0]
-    raise BadInput(_not_one("contact", wanted, [f"{each.name} ({each.id})" for each in found]))
+    closest = [row for row in rows if row[2] == rows[0][2]]
+    if len(closest) == 1:
+        return FoundContact(id=ContactId(closest[0][0]), name=str(closest[0][1]))
+    shown = [f"{name} ({number}){f' on {where}' if where else ''}" for number, name, _, where in closest]
+    raise BadInput(_not_one("contact", wanted, shown))
 
 
 async def find_chat(connection: Connection, owner_id: OwnerId, text: str) -> FoundChat:
@@ -70,34 +71,34 @@ async def find_chat(connection: Connection, owner_id: OwnerId, text: str) -> Fou
     cursor = await connection.execute(
         """
         WITH named AS (
-            SELECT c.id, c.kind, c.platform_chat_id, c.title AS name FROM chats c WHERE c.owner_id = %(owner)s
+            SELECT c.id, c.account_id, c.kind, c.platform_chat_id, c.title AS name
+            FROM chats c WHERE c.owner_id = %(owner)s
             UNION ALL
-            SELECT c.id, c.kind, c.platform_chat_id, p.display_name
+            SELECT c.id, c.account_id, c.kind, c.platform_chat_id, p.display_name
             FROM chats c
             JOIN chat_members m ON m.owner_id = c.owner_id AND m.chat_id = c.id
             JOIN contacts p ON p.owner_id = c.owner_id AND p.id = m.contact_id
             WHERE c.owner_id = %(owner)s AND c.kind = 'direct'
         )
-        SELECT n.id, n.kind, min(n.name), min(CASE
+        SELECT n.id, n.kind, min(n.name), min(a.platform), min(CASE
                  WHEN n.id::text = %(text)s OR n.platform_chat_id = %(text)s THEN 1
                  WHEN ltrim(lower(n.name), '#') = ltrim(lower(%(text)s), '#') THEN 2
                  WHEN starts_with(lower(n.name), lower(%(text)s)) THEN 3
                  ELSE 4 END) AS distance
         FROM named n
+        JOIN accounts a ON a.owner_id = %(owner)s AND a.id = n.account_id
         WHERE n.id::text = %(text)s OR n.platform_chat_id = %(text)s
               OR position(ltrim(lower(%(text)s), '#') IN lower(n.name)) > 0
         GROUP BY n.id, n.kind ORDER BY distance, min(n.name), n.id""",
         {"owner": owner_id, "text": wanted},
     )
     rows = await cursor.fetchall() if wanted else []
-    found = [
-        FoundChat(id=ChatId(row[0]), kind=str(row[1]), title=str(row[2]))
-        for row in rows
-        if row[3] == rows[0][3]
-    ]
-    if len(found) == 1:
-        return found[0]
-    raise BadInput(_not_one("chat", wanted, [f"{each.title} ({each.id})" for each in found]))
+    closest = [row for row in rows if row[4] == rows[0][4]]
+    if len(closest) == 1:
+        number, kind, title, *_ = closest[0]
+        return FoundChat(id=ChatId(number), kind=str(kind), title=str(title))
+    shown = [f"{title} ({number}) on {where}" for number, _, title, where, _ in closest]
+    raise BadInput(_not_one("chat", wanted, shown))
 
 
 def _not_one(what: str, wanted: str, candidates: list[str]) -> str:

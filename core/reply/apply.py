@@ -152,7 +152,7 @@ async def _message(
         )
     if origin is Origin.TYPED:
         await _owner_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
-    elif origin is Origin.CONTACT:
+    elif origin is Origin.CONTACT and not event.pointed_at:  # what the owner shows us waits until they ask
         await _contact_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
 
 
@@ -308,6 +308,8 @@ async def _edited(
     connection: Connection, account: Account, event: MessageEdited, now: datetime, timing: Timing
 ) -> None:
     """New words; of a message that never came, where the platform tells it whole, the message itself."""
+    if event.original is not None and await _is_forgotten(connection, account, event.original):
+        return
     chat_id = await _known_chat(connection, account, event.chat)
     if event.original is not None and (
         chat_id is None or not await is_kept(connection, account.owner_id, chat_id, event.message_id)

@@ -16,11 +16,11 @@ from psycopg_pool import PoolTimeout
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatus
+from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatus, StreamsDrafts
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
-from core.ids import MessageId
+from core.ids import MessageId, TurnId
 from core.memory.messages import NewMessage, store_message
 from core.reply.cards import (
     card_key,
@@ -50,6 +50,7 @@ from core.reply.outbox import (
 from core.reply.path import ReplyPath
 from core.reply.patience import Patience
 from core.reply.situation import Account, source_of
+from core.reply.turns import is_turn_of
 from core.storage.database import Connection, Database
 from core.storage.live import subscribe
 from core.vocabulary import OutboxState
@@ -332,9 +333,23 @@ class BotHost:
     async def _listen(self, redis: Redis) -> None:
         """Have the outbox and the cards looked at whenever something changed for this owner."""
         async with subscribe(redis, self.account.owner_id) as topics:
-            async for _ in topics:
+            async for topic in topics:
+                if topic.startswith("turn:"):
+                    await self._drafting(TurnId(int(topic.removeprefix("turn:"))))
+                    continue
                 for news in self._news:
                     news.set()
+
+    async def _drafting(self, turn_id: TurnId) -> None:
+        """Show the owner, where the platform can, that a card is being written; nobody else sees it."""
+        if not isinstance(self.bot, StreamsDrafts):
+            return
+        owner_id = self.account.owner_id
+        async with self._database.owner(owner_id) as connection:
+            mine = await is_turn_of(connection, owner_id, self.account.id, turn_id)
+        if mine:
+            key = card_key(owner_id, turn_id)
+            await self._platform_takes(key, self.bot.stream(key, ""))
 
 
 async def repeat(

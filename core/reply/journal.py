@@ -9,6 +9,12 @@ from core.ids import OwnerId
 from core.reply.turns import Turn
 from core.storage.database import Connection
 
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """How many, in the number that fits: `1 memory`, `2 memories`."""
+    return f"{count} {what if count == 1 else several or f'{what}s'}"
+
+
 Why = dict[str, str | int | float | bool | list[str] | list[int]]
 
 

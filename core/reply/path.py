@@ -15,7 +15,7 @@ goes on, and what a stale worker brings back too late is thrown away.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,7 +54,7 @@ from core.reply.inbox import (
     set_aside,
     write_event,
 )
-from core.reply.journal import Journal
+from core.reply.journal import Journal, counted
 from core.reply.lanes import hold_lane, holds
 from core.reply.outbox import queue_send
 from core.reply.patience import Patience
@@ -75,6 +75,11 @@ def no_step(name: str) -> None:
     del name
 
 
+async def nobody_is_told(owner_id: OwnerId, topic: str) -> None:
+    """Nobody looks while it happens."""
+    del owner_id, topic
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyPath:
     """Everything the path needs; `on_step` is told the name of each step as it begins."""
@@ -91,6 +96,8 @@ class ReplyPath:
     """What the first reply sent unasked to a chat ends with; see disclosure.py."""
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = no_step
+    tell: Callable[[OwnerId, str], Awaitable[None]] = nobody_is_told
+    """Told what is being worked on, as `turn:12`, for whoever is looking; see storage/live.py."""
 
     # ─── receive ─────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +177,7 @@ class ReplyPath:
             account = await read_account(connection, lane.owner_id, lane.account_id)
             situation = await read_situation(connection, account, turn, self.clock.now())
         journal.note(
-            "settle", f"{len(situation.incoming)} messages", messages=[m.id for m in situation.incoming]
+            "settle", counted(len(situation.incoming), "message"), messages=[m.id for m in situation.incoming]
         )
 
         self.on_step("decide")
@@ -184,6 +191,7 @@ class ReplyPath:
             await self._deliver(lane, epoch, turn, _silence(judgement), journal)
             return
 
+        await self.tell(lane.owner_id, f"turn:{turn.id}")
         slate = await self.draft(situation, judgement, journal)
         await self._deliver(lane, epoch, turn, slate, journal)
 
@@ -195,7 +203,8 @@ class ReplyPath:
         adapter = await self._active_adapter(situation.account.owner_id)
         journal.note(
             "recall",
-            f"{len(recalled.memories)} memories, {len(recalled.answered)} past replies",
+            f"{counted(len(recalled.memories), 'memory', 'memories')}, "
+            f"{counted(len(recalled.answered), 'past reply', 'past replies')}",
             memories=[memory.id for memory in recalled.memories],
             past=[past.asked_id for past in recalled.answered],
             recent=len(recalled.recent),
@@ -204,7 +213,7 @@ class ReplyPath:
         self.on_step("compose")
         candidates, trouble = await self._compose(situation, recalled, adapter)
         asked = [candidate.model for candidate in candidates if candidate.origin is DraftOrigin.EXPERT]
-        journal.note("compose", f"{len(candidates)} candidates", trouble=trouble, expert=asked)
+        journal.note("compose", counted(len(candidates), "candidate"), trouble=trouble, expert=asked)
 
         self.on_step("criticise")
         judged = criticise(situation, recalled, prompt_context(situation, recalled), candidates)

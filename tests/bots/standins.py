@@ -84,6 +84,8 @@ class MemoryDesk:
         return self._note(f"listen {chat.chat} {on}", "Listening." if on else "Not listening.")
 
     async def forget(self, what: str, *, confirmed: bool = False) -> str:
+        if what == "nobody":
+            raise BadInput("Nobody is called that.")
         return self._note(
             f"forget {what} {confirmed}", "Forgotten." if confirmed else "Would go: 3 messages."
         )

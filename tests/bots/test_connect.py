@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from bots import connect
 from bots.accounts import all_logins, logins_of, missing_in, named
+from bots.doubles.discord import FakeDiscord
+from bots.doubles.slack import APP_TOKEN, BOT_TOKEN, OWNER, OWNER_TOKEN, slack_double
 from bots.doubles.telegram import TelegramDouble
 from bots.doubles.telegram_world import person
 from bots.pairing import owner_by_code
@@ -120,6 +122,67 @@ def test_a_refused_token_is_said_with_its_cure_and_nothing_is_kept(
     assert listed() == []
 
 
+def test_who_stops_in_the_middle_of_the_questions_has_nothing_connected(
+    telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
+    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
+    with pytest.raises(BadInput, match="Nobody is here to answer, and nothing was kept"):
+        run("connect", "telegram", said=f"{telegram.token}\ny\ny\n")
+    assert listed() == []
+
+
+def test_without_a_terminal_and_without_settings_the_way_out_is_said(home: Path) -> None:
+    del home
+    with pytest.raises(BadInput, match="--defaults nothing is asked"):
+        run("connect", "telegram")
+    with pytest.raises(BadInput, match=r"Put LOCUM_TELEGRAM_TOKEN and LOCUM_TELEGRAM_OWNER_ID into \.env"):
+        run("connect", "telegram", "--defaults")
+
+
+def test_an_answer_that_is_no_number_of_days_is_asked_for_again(
+    telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
+    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
+    told = run("connect", "telegram", said=f"{telegram.token}\ny\nn\ny\nn\n-3\n30\n")
+    assert "Connected." in told.output
+    assert "Chat Automation" in told.output
+
+
+def test_slack_tokens_that_slack_does_not_know_are_not_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    with beside(slack_double) as slack:
+        monkeypatch.setenv("LOCUM_SLACK_API_URL", slack.api_url)
+        with pytest.raises(BadInput, match="Nothing was kept"):
+            run("connect", "slack", said="xoxb-old\nxoxp-old\nxapp-old\n\n")
+        assert listed() == []
+        told = run("connect", "slack", said=f"{BOT_TOKEN}\n{OWNER_TOKEN}\n{APP_TOKEN}\n\ny\ny\nn\nn\n0\n")
+        assert "LOCUM_SLACK_OWNER_ID" not in told.output
+        (account,) = listed()
+        assert (account["name"], account["owner_id"]) == ("slack", OWNER)
+        run("disconnect", "slack", "--account", OWNER)
+        assert listed() == []
+
+
+def test_discord_wants_an_owner_that_it_knows_and_tells_how_to_install_the_app(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del home
+    with beside(FakeDiscord) as discord:
+        monkeypatch.setenv("LOCUM_DISCORD_API_URL", discord.api_url)
+        with pytest.raises(BadInput, match="Nothing was kept"):
+            run("connect", "discord", said=f"{discord.token}\nMara#1\n")
+        assert listed() == []
+        told = run("connect", "discord", said=f"{discord.token}\n{discord.owner}\ny\nn\nn\nn\n0\n")
+        assert "integration_type=1" in told.output.replace("\n", "")
+        assert [account["owner_id"] for account in listed()] == [discord.owner]
+
+
 def test_a_disconnected_account_has_no_tokens_left(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +194,7 @@ def test_a_disconnected_account_has_no_tokens_left(
     assert "Those in the environment are still there" in run("disconnect", "telegram").output
     monkeypatch.delenv("LOCUM_TELEGRAM_TOKEN")
     assert listed() == []
-    with pytest.raises(BadInput, match="none"):
+    with pytest.raises(BadInput, match="No such telegram account"):
         run("disconnect", "telegram")
 
 

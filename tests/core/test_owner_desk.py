@@ -81,7 +81,7 @@ async def test_a_draft_is_found_by_its_number_while_its_card_is_open(
     found = await desk.draft(draft.draft)
     assert found is not None
     assert (found.chat, found.text) == (world.bot.chat("ines"), draft.text)
-    assert "decide: suggest" in await desk.why(draft.draft)
+    assert "Decided: suggest" in await desk.why(draft.draft)
     world.bot.owner_types("ines", "I'll call you")
     await world.pump()
     assert await desk.draft(draft.draft) is None
@@ -102,23 +102,26 @@ async def test_chats_are_listed_with_their_rules_and_changed(database: Database,
     (chat,) = await desk.chats("INE")
     assert (chat.kind, chat.mode, chat.listened) == (ChatKind.DIRECT, Mode.SUGGEST, True)
     assert chat.newest_at == world.clock.now() - timedelta(seconds=10)
-    await desk.set_mode(chat.ref, Mode.OFF)
-    await desk.listen(chat.ref, on=False)
+    assert (await desk.set_mode(chat.ref, Mode.OFF)).startswith("ines: off")
+    assert (await desk.listen(chat.ref, on=False)).startswith("ines: from now on, nothing")
     changed = await desk.chat(chat.ref)
     assert changed is not None
     assert (changed.mode, changed.listened) == (Mode.OFF, False)
-    assert "does not send unasked on telegram" in await desk.set_mode(chat.ref, Mode.AUTO)
+    assert "does not send unasked on Telegram" in await desk.set_mode(chat.ref, Mode.AUTO)
     assert "not known" in await desk.listen(world.bot.chat("nobody"), on=True)
 
 
 async def test_forgetting_tells_first_and_removes_when_confirmed(database: Database, owner: OwnerId) -> None:
     world = await asked_by_ines(database, owner)
     desk = desk_of(world)
-    assert (await desk.forget("ines")).startswith("This would go for good: 1 messages")
+    told = await desk.forget("ines")
+    assert "This would go for good: 1 message" in told
+    assert told.startswith("ines (")
     assert len(await world.rows("SELECT FROM messages")) == 1
-    assert (await desk.forget("ines", confirmed=True)).startswith("Forgotten: 1 messages")
+    assert (await desk.forget("ines", confirmed=True)).startswith("Forgotten: 1 message")
     assert await world.rows("SELECT FROM messages") == []
-    assert "is called 'nobody'" in await desk.forget("nobody", confirmed=True)
+    with pytest.raises(BadInput, match="is called 'nobody'"):
+        await desk.forget("nobody", confirmed=True)
 
 
 async def test_an_export_holds_what_is_kept_about_somebody_and_nothing_else(

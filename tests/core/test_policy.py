@@ -171,7 +171,7 @@ async def test_auto_is_refused_outside_the_console_with_a_sentence(
 ) -> None:
     async with database.owner(owner) as connection:
         chat = await chat_on(connection, owner, "telegram")
-        with pytest.raises(NotAllowed, match=r"does not send unasked on telegram yet.*Use suggest"):
+        with pytest.raises(NotAllowed, match=r"does not send unasked on Telegram yet.*Use suggest"):
             await set_mode(connection, owner, chat, Mode.AUTO)
         assert (await read_policy(connection, owner, chat)).mode is Mode.SUGGEST
 

@@ -350,7 +350,7 @@ async def test_a_typed_command_is_carried_out_once_and_answered(
         ("forget", "Whom or what? Say: forget NAME."),
         ("export nobody", "Nobody is called that."),
         ("mode Nobody auto", "No chat is called that."),
-        ("mode Jonas loud", "Say for example: mode Anna suggest. There are off, suggest and auto."),
+        ("mode Jonas loud", "Say for example: mode Anna suggest, or mode Anna off."),
         ("send zz", "No open card has that code. A card shows the code under each draft."),
         ("chats", "No chats yet."),
     ],

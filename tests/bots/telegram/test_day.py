@@ -86,7 +86,7 @@ async def test_a_day_in_the_life(scene: Scene) -> None:  # noqa: PLR0915 -- a da
     await scene.settle()
     world.owner_presses("Forget it")
     await scene.settle()
-    assert desk.asked[-2:] == ["forget Jonas False", "forget Jonas True"]
+    assert desk.asked[-2:] == ["forget 42 False", "forget 42 True"]
 
     # In the end she takes the bot out of her chats.
     world.disconnects()

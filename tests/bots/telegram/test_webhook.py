@@ -129,6 +129,17 @@ async def test_polling_takes_back_what_a_webhook_had() -> None:
         assert (await scene.only(MessageNew)).text == "hi"
 
 
+async def test_a_secret_of_bytes_that_are_no_text_is_a_wrong_one() -> None:
+    async with called() as scene:
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.bot.webhook_port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: here\r\nX-Telegram-Bot-Api-Secret-Token: \xff\xfe\r\n"
+            b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
+        )
+        assert (await reader.readline()).split()[1] == b"403"
+        writer.close()
+
+
 async def test_a_start_that_telegram_refused_leaves_the_port_free_for_the_next() -> None:
     async with called() as scene:
         await scene.stop()
