@@ -1,7 +1,8 @@
 """The chat platforms: from a login to a bot that is ready to be hosted. Each SDK is imported when it is needed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from bots.accounts import Login, missing_in
 from bots.checked import Checked
@@ -27,7 +28,7 @@ Build = Callable[[str, BotState, Desk, Transcriber | None], Bot]
 class Opened:
     """One platform as one login opens it."""
 
-    check: Callable[[], Awaitable[Checked]]
+    check: Callable[[], Coroutine[Any, Any, Checked]]
     """Asks the platform whose the tokens are and what they may do."""
     build: Callable[[str], Build]
     """A bot for the owner of that id."""

@@ -14,9 +14,6 @@ from core.storage.database import Connection, Database
 
 log = structlog.get_logger()
 
-EARLY = timedelta(days=7)
-"""A reaction that waited so long for its message waits in vain: it is of before Locum came."""
-
 AT_ONCE = 500
 """Messages forgotten in one transaction."""
 
@@ -28,9 +25,6 @@ async def keep_retention(database: Database, owner_id: OwnerId, now: datetime) -
     """How many messages were forgotten because their time was over."""
     gone = 0
     async with database.owner(owner_id) as connection:
-        await connection.execute(
-            "DELETE FROM early_reactions WHERE owner_id = %s AND reacted_at < %s", [owner_id, now - EARLY]
-        )
         accounts = await _limited(connection, owner_id)
         await drop_early_reactions(connection, owner_id, now - EARLY)
     for account_id, days in accounts:
