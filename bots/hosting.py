@@ -38,12 +38,21 @@ class Fares:
     tries: int = 0
     """Failures since it last ran for a while."""
 
+    @property
+    def name(self) -> str:
+        """The platform, as it is shown; an account's id beside it stays as it is."""
+        return f"{self.platform[:1].upper()}{self.platform[1:]}"
+
     def went_up(self) -> None:
         self.state, self.sentence = "up", "connected"
 
     def failed(self, sentence: str) -> None:
         self.state, self.sentence = "trouble", sentence
         self.tries += 1
+
+
+def _say_nothing(sentence: str) -> None:
+    del sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +82,13 @@ class Hosting:
     patience: Patience = field(default_factory=Patience)
     holder: str = field(default_factory=holder_of_this_process)
     fares: dict[str, Fares] = field(default_factory=dict[str, Fares])
+    tell: Callable[[str], None] = _say_nothing
+    """Is told in a sentence when a platform's bot comes up, and when it fails of something new."""
 
     def troubles(self) -> tuple[str, ...]:
         """A sentence for each platform that does not work just now."""
         return tuple(
-            f"{each.platform}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
+            f"{each.name}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
         )
 
     def expect(self, platform: str) -> Fares:
@@ -97,9 +108,20 @@ class Hosting:
                 if loop.time() - started > self.patience.steady:
                     fares.tries = 0
                 cause = cause_of(error)
-                fares.failed(sentence_for(cause))
+                self._say_failed(fares, sentence_for(cause))
                 log.warning("bot.failed", platform=platform, error=type(cause).__name__, tries=fares.tries)
                 await asyncio.sleep(self.patience.wait(fares.tries, cause))
+
+    def _say_up(self, fares: Fares) -> None:
+        if fares.state != "up":
+            self.tell(f"{fares.name}: connected")
+        fares.went_up()
+
+    def _say_failed(self, fares: Fares, sentence: str) -> None:
+        """Once for each trouble: a bot that is tried again and again says nothing new."""
+        if fares.sentence != sentence:
+            self.tell(f"{fares.name}: {sentence}")
+        fares.failed(sentence)
 
     async def _host(self, open_host: Callable[[], Awaitable[BotHost]], fares: Fares) -> None:
         host = await open_host()
@@ -107,7 +129,7 @@ class Hosting:
         await _hold(lease)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(host.run(self.announce, fares.went_up, redis=self.redis))
+                tasks.create_task(host.run(self.announce, lambda: self._say_up(fares), redis=self.redis))
                 tasks.create_task(_stay(lease))
         finally:
             await lease.let_go()
