@@ -43,6 +43,11 @@ class Fares:
         """The platform, as it is shown; an account's id beside it stays as it is."""
         return f"{self.platform[:1].upper()}{self.platform[1:]}"
 
+    @property
+    def told(self) -> str:
+        """The sentence, with the platform's name where it does not begin with it."""
+        return self.sentence if self.sentence.startswith(self.name) else f"{self.name}: {self.sentence}"
+
     def went_up(self) -> None:
         self.state, self.sentence = "up", "connected"
 
@@ -87,9 +92,7 @@ class Hosting:
 
     def troubles(self) -> tuple[str, ...]:
         """A sentence for each platform that does not work just now."""
-        return tuple(
-            f"{each.name}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
-        )
+        return tuple(each.told for each in self.fares.values() if each.state == "trouble")
 
     def expect(self, platform: str) -> Fares:
         """How that platform's bot fares; it is listed from now on."""
@@ -113,15 +116,17 @@ class Hosting:
                 await asyncio.sleep(self.patience.wait(fares.tries, cause))
 
     def _say_up(self, fares: Fares) -> None:
-        if fares.state != "up":
-            self.tell(f"{fares.name}: connected")
+        news = fares.state != "up"
         fares.went_up()
+        if news:
+            self.tell(fares.told)
 
     def _say_failed(self, fares: Fares, sentence: str) -> None:
         """Once for each trouble: a bot that is tried again and again says nothing new."""
-        if fares.sentence != sentence:
-            self.tell(f"{fares.name}: {sentence}")
+        news = fares.sentence != sentence
         fares.failed(sentence)
+        if news:
+            self.tell(fares.told)
 
     async def _host(self, open_host: Callable[[], Awaitable[BotHost]], fares: Fares) -> None:
         host = await open_host()
