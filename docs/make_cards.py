@@ -154,7 +154,8 @@ def _plain(text: str) -> str:
 
 async def discord() -> str:
     async with on_discord(direct=True) as hands:
-        said = lambda: [one for one in hands._said() if one["components"]]  # noqa: E731, SLF001 -- the owner's chat
+        world, control = hands.server, hands.server.dm_with_bot(hands.owner_id)
+        said = lambda: [one for one in world.standing_in(control, by=world.bot) if one["components"]]  # noqa: E731
         (message,) = await _shown(hands, said)
     rows = (row["components"] for row in message["components"])
     return "\n".join([message["content"], "", *(_row(button["label"] for button in row) for row in rows)])
