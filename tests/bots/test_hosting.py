@@ -179,7 +179,7 @@ async def test_a_database_that_is_away_does_not_hide_why_a_bot_failed(
         hosting = Hosting(announce=nobody, patience=Patience(first=60, longest=60))
         keeping = asyncio.create_task(hosting.keep("slack", lambda: returned(host)))
         await until(lambda: hosting.expect("slack").tries == 1)
-        assert hosting.troubles() == ("slack: The token is gone.",)
+        assert hosting.troubles() == ("Slack: The token is gone.",)
         keeping.cancel()
         await asyncio.wait([keeping])
 
