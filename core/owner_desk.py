@@ -14,7 +14,7 @@ from core.explaining import explain
 from core.ids import ChatId, OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
-from core.memory.forgetting import Forgotten, find_named
+from core.memory.forgetting import Forgotten, Target, find_named
 from core.memory.forgetting import forget as forget_target
 from core.memory.profiling import refresh_profiles
 from core.policy import pause, set_mode
@@ -135,7 +135,11 @@ class PostgresDesk:
                 gone = await forget_target(connection, self._owner, target)
         if confirmed:
             await refresh_profiles(self._database, self._owner)
-        return f"Forgotten: {_counts(gone)}." if confirmed else f"This would go for good: {_counts(gone)}."
+        return (
+            f"Forgotten: {_counts(gone)}."
+            if confirmed
+            else f"This would go for good: {_counts(gone)}{_whose(target)}."
+        )
 
     async def export(self, what: str = "") -> bytes:
         async with self._database.owner(self._owner) as connection:
@@ -215,6 +219,10 @@ _MODES = {
 def _counts(gone: Forgotten) -> str:
     told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
     return ", ".join(f"{value} {_noun(key, value)}" for key, value in told.items()) or "nothing"
+
+
+def _whose(target: Target) -> str:
+    return f", all of {target.name}" if target.name else ""
 
 
 def _noun(field: str, count: int) -> str:

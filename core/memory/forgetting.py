@@ -37,6 +37,8 @@ class Target:
     chat_ids: tuple[ChatId, ...] = ()
     """Chats that go whole."""
     contact_id: ContactId | None = None
+    name: str = ""
+    """Whom or which chat it is, as it is shown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +99,8 @@ async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
 async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """Everything said in a chat."""
     chat = await find_chat(connection, owner_id, text)
-    return Target(kind="chat", messages=await _said_in(connection, owner_id, [chat.id]), chat_ids=(chat.id,))
+    said = await _said_in(connection, owner_id, [chat.id])
+    return Target(kind="chat", messages=said, chat_ids=(chat.id,), name=chat.title)
 
 
 async def find_everything_of(connection: Connection, owner_id: OwnerId, text: str) -> Target:
@@ -119,7 +122,13 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
     )
     said = {MessageId(row[0]) for row in await cursor.fetchall()}
     said.update(await _said_in(connection, owner_id, chats))
-    return Target(kind="contact", messages=tuple(sorted(said)), chat_ids=tuple(chats), contact_id=contact.id)
+    return Target(
+        kind="contact",
+        messages=tuple(sorted(said)),
+        chat_ids=tuple(chats),
+        contact_id=contact.id,
+        name=contact.name,
+    )
 
 
 async def find_named(connection: Connection, owner_id: OwnerId, text: str) -> Target:

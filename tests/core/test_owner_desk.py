@@ -116,7 +116,9 @@ async def test_chats_are_listed_with_their_rules_and_changed(database: Database,
 async def test_forgetting_tells_first_and_removes_when_confirmed(database: Database, owner: OwnerId) -> None:
     world = await asked_by_ines(database, owner)
     desk = desk_of(world)
-    assert (await desk.forget("ines")).startswith("This would go for good: 1 message")
+    told = await desk.forget("ines")
+    assert told.startswith("This would go for good: 1 message")
+    assert told.endswith(", all of ines.")
     assert len(await world.rows("SELECT FROM messages")) == 1
     assert (await desk.forget("ines", confirmed=True)).startswith("Forgotten: 1 message")
     assert await world.rows("SELECT FROM messages") == []
