@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from core.errors import BadInput
@@ -134,10 +133,9 @@ async def store_login(
     await store_token(connection, owner_id, account_id, json.dumps(packed), key_file=key_file)
     await connection.execute(
         """
-        UPDATE accounts SET display_name = %s, connected_at = now(), platform_user_id = coalesce(%s, platform_user_id),
-                            settings = settings || %s
+        UPDATE accounts SET display_name = %s, connected_at = now(), platform_user_id = coalesce(%s, platform_user_id)
         WHERE owner_id = %s AND id = %s""",
-        [display_name, login.owner_id or None, Jsonb({}), owner_id, account_id],
+        [display_name, login.owner_id or None, owner_id, account_id],
     )
     return account_id
 

@@ -22,10 +22,25 @@ log = structlog.get_logger()
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
 """Seconds before a bot that failed is tried again: doubled each time, up to the longest."""
 
+MOST_DOUBLINGS = 60
+"""A platform may stay away for weeks: past some thousand doublings the number would not be one any more."""
+
 STEADY_SECONDS = 60.0
 """A bot that ran so long had recovered: its next failure is a first one."""
 
+LOOK_SECONDS = LEASE_SECONDS / 3
+"""Between two looks at a lease: of whoever has it, to keep it; of whoever has not, to take it over."""
+
 State = Literal["starting", "up", "trouble"]
+
+
+class HostedElsewhere(PlatformError):
+    """Another process has the account; nothing failed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another Locum hosts this account: stop that one, or let it be", retry_after=LOOK_SECONDS
+        )
 
 
 @dataclass(slots=True)
@@ -72,7 +87,9 @@ class Patience:
         """Longer each time, never shorter than the platform asked for, and not all at once."""
         if isinstance(error, AccessRevoked):
             return self.longest
-        doubled = min(self.first * 2 ** max(tries - 1, 0), self.longest)
+        if isinstance(error, HostedElsewhere):  # as soon as that one dies, this one is wanted
+            return LOOK_SECONDS
+        doubled = min(self.first * 2.0 ** min(max(tries - 1, 0), MOST_DOUBLINGS), self.longest)
         asked = error.retry_after if isinstance(error, PlatformError) else None
         return max(doubled * random.uniform(0.8, 1.2), asked or 0.0)  # noqa: S311 -- spreads retries, hides nothing
 
@@ -106,7 +123,7 @@ class Hosting:
             started = loop.time()
             try:
                 # A task of its own: a group of tasks that fails leaves its parent marked as cancelled.
-                await asyncio.create_task(self._host(open_host, fares))
+                await _unless_given_up(asyncio.create_task(self._host(open_host, fares)))
             except Exception as error:  # noqa: BLE001 -- around one platform: the others must go on
                 if loop.time() - started > self.patience.steady:
                     fares.tries = 0
@@ -134,23 +151,35 @@ class Hosting:
         await _hold(lease)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(host.run(self.announce, lambda: self._say_up(fares), redis=self.redis))
+                running = host.run(self.announce, lambda: self._say_up(fares), redis=self.redis)
+                tasks.create_task(_unless_given_up(running))
                 tasks.create_task(_stay(lease))
         finally:
-            await lease.let_go()
+            with suppress(
+                psycopg.OperationalError, PoolTimeout
+            ):  # else it ends by itself, as that of the dead does
+                await lease.let_go()
+
+
+async def _unless_given_up(hosting: Awaitable[None]) -> None:
+    """A platform's library that cancels its own task fails like any other: a group would take it for an end."""
+    try:
+        await hosting
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        raise PlatformError("it gave itself up, and is tried again") from None
 
 
 async def _hold(lease: Lease) -> None:
     if not await lease.take():
-        raise PlatformError(
-            "another Locum hosts this account: stop that one, or let it be", retry_after=LEASE_SECONDS / 3
-        )
+        raise HostedElsewhere
 
 
 async def _stay(lease: Lease) -> None:
     """Keep the lease; a database that is away for a while does not end it, losing it does."""
     while not is_cancelled():
-        await asyncio.sleep(LEASE_SECONDS / 3)
+        await asyncio.sleep(LOOK_SECONDS)
         with suppress(psycopg.OperationalError, PoolTimeout):
             await _hold(lease)
 

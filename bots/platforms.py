@@ -1,7 +1,8 @@
 """The chat platforms: from a login to a bot that is ready to be hosted. Each SDK is imported when it is needed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from bots.accounts import Login, missing_in
 from bots.checked import Checked
@@ -9,7 +10,7 @@ from bots.hosting import Hosting
 from core.bot import Bot, BotState, Transcriber
 from core.bot_state import PostgresState
 from core.desk import Desk
-from core.errors import AccessRevoked, BadInput
+from core.errors import AccessRevoked, BadInput, ModelError
 from core.memory.people import ensure_account
 from core.models.outside import leaves_machine
 from core.owner_desk import PostgresDesk
@@ -27,7 +28,7 @@ Build = Callable[[str, BotState, Desk, Transcriber | None], Bot]
 class Opened:
     """One platform as one login opens it."""
 
-    check: Callable[[], Awaitable[Checked]]
+    check: Callable[[], Coroutine[Any, Any, Checked]]
     """Asks the platform whose the tokens are and what they may do."""
     build: Callable[[str], Build]
     """A bot for the owner of that id."""
@@ -59,6 +60,7 @@ def _telegram(login: Login, settings: Settings) -> Opened:
         api_url=settings.telegram_api_url,
         webhook_url=settings.telegram_webhook_url,
         webhook_secret=settings.telegram_webhook_secret,
+        webhook_host=settings.telegram_webhook_host,
         webhook_port=settings.telegram_webhook_port,
     )
 
@@ -85,6 +87,7 @@ def _slack(login: Login, settings: Settings) -> Opened:
         owner_id=login.owner_id,
         api_url=settings.slack_api_url,
         signing_secret=login.secret("signing_secret"),
+        http_host=settings.slack_http_host,
         http_port=settings.slack_http_port or None,
     )
 
@@ -141,7 +144,8 @@ async def open_host(
         troubles=hosting.troubles,
     )
     state = PostgresState(locum.database, account.owner_id, account.id)
-    hears = transcriber if await _may_hear(locum, account) else None
+    may_hear = transcriber is not None and await _may_hear(locum, account)
+    hears = Allowed(transcriber, lambda: _may_hear(locum, account)) if transcriber and may_hear else None
     return BotHost(bot=platform.build(owner)(account.name, state, desk, hears), account=account, path=path)
 
 
@@ -151,6 +155,19 @@ async def _account(locum: Locum, login: Login, checked: Checked, owner: str) -> 
             connection, locum.owner_id, login.platform, checked.account, owner or None
         )
         return await read_account(connection, locum.owner_id, account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A transcriber that is asked only while its owner allows it: a consent can be taken back at any time."""
+
+    transcriber: Transcriber
+    may_hear: Callable[[], Awaitable[bool]]
+
+    async def transcribe(self, audio: bytes, media_type: str) -> str:
+        if not await self.may_hear():
+            raise ModelError("What is said there may not be sent to the transcriber's machine.")
+        return await self.transcriber.transcribe(audio, media_type)
 
 
 async def _may_hear(locum: Locum, account: Account) -> bool:

@@ -28,6 +28,7 @@ from core.models.choose import start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.outside import leaves_machine, outside_models
 from core.models.transcribe import open_transcriber
+from core.purging import keep_purged
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
@@ -35,6 +36,7 @@ from core.reply.situation import read_account
 from core.reply.timing import disclosure, timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum, open_expert_of, open_teachers
+from core.storage.live import publish
 from core.terminal import said
 
 Part = Literal["worker", "console", "bots"]
@@ -67,11 +69,13 @@ async def run(locum: Locum, only: Part | None) -> None:
             timing=timing(locum.settings),
             outside=outside_models(locum.settings),
             disclosure=disclosure(locum.settings),
+            tell=lambda owner_id, topic: publish(locum.redis, owner_id, topic),
             worker=f"{socket.gethostname()}-{os.getpid()}",
         )
         if models:
             teachers = await open_teachers(locum)
             tasks.create_task(run_workers(path, locum.redis))
+            tasks.create_task(keep_purged(locum, path.clock))
             tasks.create_task(
                 keep_memory(
                     locum.database,

@@ -13,6 +13,9 @@ from typing import Protocol, runtime_checkable
 from core.events import ChatRef, Event, MessageNew, MessageRef
 from core.vocabulary import Intent, Risk
 
+FORGOTTEN = "forgotten"
+"""The outcome of a card whose words were forgotten: nothing of it may stay, not the chat's name either."""
+
 
 class Capability(Flag):
     """What a bot can do in one chat. Declared only where the contract suite proves it."""

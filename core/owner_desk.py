@@ -14,7 +14,7 @@ from core.explaining import explain
 from core.ids import ChatId, OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
-from core.memory.forgetting import Forgotten, Target, find_named
+from core.memory.forgetting import Forgotten, find_named
 from core.memory.forgetting import forget as forget_target
 from core.memory.profiling import refresh_profiles
 from core.policy import pause, set_mode
@@ -105,7 +105,7 @@ class PostgresDesk:
                 await set_mode(connection, self._owner, chat_id, mode)
             except NotAllowed as refusal:
                 return str(refusal)
-        return _MODES[mode]
+            return await self._of(connection, chat, _MODES[mode])
 
     async def listen(self, chat: ChatRef, *, on: bool) -> str:
         async with self._database.owner(self._owner) as connection:
@@ -113,9 +113,12 @@ class PostgresDesk:
             if chat_id is None:
                 return NOT_KNOWN
             await set_listening(connection, self._owner, chat_id, on=on)
-        if on:
-            return "From now on, what is said here is kept, and may be answered."
-        return "From now on, nothing said here is kept. What was kept stays, until you forget it."
+            return await self._of(connection, chat, _LISTENING[on])
+
+    async def _of(self, connection: Connection, ref: ChatRef, sentence: str) -> str:
+        """The sentence with the chat's title: its owner may have named it by words that fit another one's, too."""
+        (chat,) = await self._read_chats(connection, only=ref.chat, limit=1)
+        return f"{chat.title or chat.ref.chat}: {sentence}"
 
     async def pause(self, hours: float | None, chat: ChatRef | None = None) -> str:
         until = self._clock.now() + timedelta(hours=hours) if hours else None
@@ -135,11 +138,8 @@ class PostgresDesk:
                 gone = await forget_target(connection, self._owner, target)
         if confirmed:
             await refresh_profiles(self._database, self._owner)
-        return (
-            f"Forgotten: {_counts(gone)}."
-            if confirmed
-            else f"This would go for good: {_counts(gone)}{_whose(target)}."
-        )
+            return f"Forgotten: {_counts(gone)}."
+        return f"{target.name} would be forgotten. This would go for good: {_counts(gone)}."
 
     async def export(self, what: str = "") -> bytes:
         async with self._database.owner(self._owner) as connection:
@@ -210,19 +210,19 @@ class PostgresDesk:
 
 
 _MODES = {
-    Mode.OFF: "Off here: what is said is kept, and never answered.",
-    Mode.SUGGEST: "Drafts are suggested here; you send them.",
-    Mode.AUTO: "Replies may be sent here by themselves.",
+    Mode.OFF: "off; what is said is kept, and never answered.",
+    Mode.SUGGEST: "drafts are suggested; you send them.",
+    Mode.AUTO: "replies may be sent by themselves.",
+}
+_LISTENING = {
+    True: "from now on, what is said there is kept, and may be answered.",
+    False: "from now on, nothing said there is kept. What was kept stays, until you forget it.",
 }
 
 
 def _counts(gone: Forgotten) -> str:
     told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
     return ", ".join(f"{value} {_noun(key, value)}" for key, value in told.items()) or "nothing"
-
-
-def _whose(target: Target) -> str:
-    return f", all of {target.name}" if target.name else ""
 
 
 def _noun(field: str, count: int) -> str:

@@ -52,7 +52,7 @@ def _leaving(settings: Settings, *, may_leave: bool) -> str:
         "the expert that is asked": settings.expert_url,
     }
     elsewhere = [f"{what} ({urlsplit(url).hostname})" for what, url in named.items() if leaves_machine(url)]
-    if leaves_machine(settings.transcriber_url):
+    if leaves_machine(settings.transcriber_url) and may_leave:
         heard = (
             f"Voice messages are sent to {urlsplit(settings.transcriber_url).hostname} to be written down. "
         )

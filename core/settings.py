@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     telegram_webhook_secret: SecretStr = Field(
         default=SecretStr(""), description="What Telegram must say with each webhook call."
     )
+    telegram_webhook_host: str = Field(
+        default="127.0.0.1", description="The local address that webhook calls arrive at."
+    )
     telegram_webhook_port: int = Field(
         default=8443, ge=0, le=65535, description="The local port that webhook calls arrive at."
     )
@@ -128,6 +131,7 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr = Field(
         default=SecretStr(""), description="For events over HTTP in place of Socket Mode."
     )
+    slack_http_host: str = Field(default="127.0.0.1", description="The local address for events over HTTP.")
     slack_http_port: int = Field(
         default=0, ge=0, le=65535, description="The local port for events over HTTP; 0: Socket Mode."
     )

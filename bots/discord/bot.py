@@ -61,6 +61,7 @@ class DiscordBot:
                 config.owner_id,
                 lambda ticket: self._intake.lanes.run(self._cards.give_up(ticket)),
             ),
+            desk=desk,
             transcriber=transcriber,
             clock=self._clock,
         )

@@ -52,6 +52,11 @@ def quoted(text: str) -> str:
     return escape_markdown(without_mentions(text)).replace("\n", " ")
 
 
+def quoted_lines(text: str) -> str:
+    """Several lines, each as plain text."""
+    return "\n".join(map(quoted, text.split("\n")))
+
+
 def pages(card: CardText, footer: str = "") -> tuple[str, ...]:
     """The card's text in as few messages as it takes; every draft is whole."""
     shown: list[str] = []

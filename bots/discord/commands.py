@@ -6,7 +6,7 @@ import time
 import discord
 
 from bots.card_text import draft_of
-from bots.discord.card_view import quoted
+from bots.discord.card_view import quoted, quoted_lines
 from bots.discord.raw import Raw
 from bots.discord.rest import MESSAGES, Api, at
 from bots.discord.sending import LONGEST, MOST_TEXT, nonce_of, plain, post
@@ -61,9 +61,9 @@ class Commands:
     async def _answer(self, word: str, rest: str) -> str:  # noqa: C901, PLR0911 -- one line a command
         match word:
             case "status":
-                return await self._desk.status()
+                return quoted_lines(await self._desk.status())
             case "privacy":
-                return await self._desk.privacy()
+                return quoted_lines(await self._desk.privacy())
             case "pause":
                 hours = _hours(rest)
                 return "Write `pause 3` for three hours." if hours is None else await self._desk.pause(hours)
@@ -73,13 +73,13 @@ class Commands:
                 return _listed(await self._desk.chats(rest))
             case "why":
                 draft = draft_of(rest)
-                return NO_CARD if draft is None else await self._desk.why(draft)
+                return NO_CARD if draft is None else quoted_lines(await self._desk.why(draft))
             case "listen" | "ignore":
                 found = await self._one_chat(rest)
                 return (
                     found
                     if isinstance(found, str)
-                    else await self._desk.listen(found.ref, on=word == "listen")
+                    else quoted_lines(await self._desk.listen(found.ref, on=word == "listen"))
                 )
             case "mode":
                 return await self._mode(rest)
@@ -99,7 +99,8 @@ class Commands:
         try:
             told = await self._desk.forget(name, confirmed=confirmed)
         except BadInput as error:
-            return str(error)
+            return quoted_lines(str(error))
+        told = quoted_lines(told)
         return told if confirmed else f"{told}\nIf that is what you want: `really forget {name}`"
 
     async def _mode(self, rest: str) -> str:
@@ -107,7 +108,11 @@ class Commands:
         if mode not in set(Mode):
             return "Write `mode off NAME` or `mode suggest NAME`."
         found = await self._one_chat(name)
-        return found if isinstance(found, str) else await self._desk.set_mode(found.ref, Mode(mode))
+        return (
+            found
+            if isinstance(found, str)
+            else quoted_lines(await self._desk.set_mode(found.ref, Mode(mode)))
+        )
 
     async def _one_chat(self, name: str) -> DeskChat | str:
         """The chat of that name, or what is wrong with the name."""
@@ -146,7 +151,7 @@ class Commands:
         try:
             kept = await self._desk.export(name)
         except BadInput as error:
-            await self._say(raw, str(error))
+            await self._say(raw, quoted_lines(str(error)))
             return
         nonce = nonce_of(f"answer {raw['id']}")
         file = discord.File(io.BytesIO(kept), "locum-export.json")

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import structlog
 
+from bots.away import STORAGE_AWAY, outlast
 from bots.discord.commands import Commands
 from bots.discord.interactions import Interactions
 from bots.discord.lanes import Lanes
-from bots.discord.places import Places
+from bots.discord.places import Place, Places
 from bots.discord.progress import Progress
 from bots.discord.raw import Raw, parts
-from bots.discord.rest import LONGEST_FILE, Api
+from bots.discord.rest import LONGEST_FILE, Api, Limited, Unsure
 from bots.discord.translate import (
     Identities,
     channel_back,
@@ -25,14 +26,17 @@ from bots.discord.translate import (
 from bots.mailbox import Mailbox
 from core.bot import Transcriber
 from core.clock import Clock
+from core.desk import Desk
 from core.errors import LocumError
 from core.events import Event
+from core.vocabulary import ChatKind
 
 log = structlog.get_logger()
 
 LANED = "channel_id"
 TRANSCRIBE_SECONDS = 120.0
-
+PASSES = (*STORAGE_AWAY, Limited, Unsure)
+"""Of these a message waits for the end: Discord would not bring it again."""
 
 ACCESS = frozenset({"CHANNEL_DELETE", "THREAD_DELETE", "GUILD_DELETE", "GUILD_CREATE"})
 """What changes where the bot may be. A server that Discord only cannot reach just now is none of it."""
@@ -50,12 +54,13 @@ class Intake:
         api: Api,
         commands: Commands,
         interactions: Interactions,
+        desk: Desk,
         transcriber: Transcriber | None,
         clock: Clock,
     ) -> None:
         self._mailbox, self._progress, self._places, self._api = mailbox, progress, places, api
         self._commands, self._interactions = commands, interactions
-        self._transcriber, self._clock = transcriber, clock
+        self._desk, self._transcriber, self._clock = desk, transcriber, clock
         self.lanes = Lanes()
         self.gate = asyncio.Event()
         """Closed while a gap is filled: what is said meanwhile comes after what was missed, or a crash in
@@ -108,8 +113,10 @@ class Intake:
             return tuple(self._access(name, raw, where))
         if str(raw["channel_id"]) == self._places.control:
             mine = name == "MESSAGE_CREATE" and str(raw["author"]["id"]) == self.who.owner
-            return await self._commands.events(raw) if mine else ()
-        found = await self._message_event(name, raw, where)
+            if not mine:
+                return ()
+            return await outlast(lambda: self._commands.events(raw), STORAGE_AWAY, name=name)
+        found = await outlast(lambda: self._message_event(name, raw, where), PASSES, name=name)
         return () if found is None else (found,)
 
     def _access(self, name: str, raw: Raw, where: str) -> Iterator[Event]:
@@ -129,7 +136,7 @@ class Intake:
         match name:
             case "MESSAGE_CREATE":
                 place = await self._places.of(chat.chat, guild=raw.get("guild_id"), author=raw["author"])
-                transcripts = tuple([words async for words in self._transcripts(raw)])
+                transcripts = tuple([words async for words in self._transcripts(raw, place)])
                 return message_new(raw, place, self.who, transcripts=transcripts)
             case "MESSAGE_UPDATE":
                 place = await self._places.of(chat.chat, guild=raw.get("guild_id"), author=raw.get("author"))
@@ -140,15 +147,25 @@ class Intake:
                 added = name == "MESSAGE_REACTION_ADD"
                 return reaction(raw, chat, self.who, now, added=added, where=where)
 
-    async def _transcripts(self, raw: Raw) -> AsyncIterator[str]:
-        """The words of voice messages; empty where they can't be had: the message is kept without them."""
-        for item in voices_of(raw) if self._transcriber else ():
+    async def _transcripts(self, raw: Raw, place: Place) -> AsyncIterator[str]:
+        """The words of voice messages, where the owner listens; empty where they can't be had.
+
+        The message is kept without them then. What is said elsewhere is kept nowhere, so nobody hears it.
+        """
+        voices = voices_of(raw) if self._transcriber else ()
+        if not voices or not await self._is_listened(place):
+            return
+        for item in voices:
             try:
                 async with asyncio.timeout(TRANSCRIBE_SECONDS):
                     yield await self._transcribe(item)
             except (LocumError, TimeoutError) as error:
                 log.warning("voice.untranscribed", error=type(error).__name__)
                 yield ""
+
+    async def _is_listened(self, place: Place) -> bool:
+        known = await self._desk.chat(place.chat)
+        return known.listened if known is not None else place.kind is ChatKind.DIRECT
 
     async def _transcribe(self, item: Raw) -> str:
         if self._transcriber is None or int(item.get("size") or 0) > LONGEST_FILE:

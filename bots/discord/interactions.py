@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bots.discord.card_view import Pressed, edit_form, pressed
+from bots.discord.card_view import Pressed, edit_form, pressed, quoted_lines
 from bots.discord.places import Places
 from bots.discord.raw import Raw, part, parts
 from bots.discord.rest import Address, Api, at
@@ -74,7 +74,7 @@ class Interactions:
             return await self._act(raw, what, text=_typed(data))
         match what.verb:
             case DraftVerb.WHY:
-                await self._say(raw, await self._desk.why(what.draft))
+                await self._say(raw, quoted_lines(await self._desk.why(what.draft)))
                 return ()
             case DraftVerb.EDIT:
                 return await self._open_form(raw, what)

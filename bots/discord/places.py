@@ -19,7 +19,7 @@ from core.storage.plain_text import clean
 from core.vocabulary import ChatKind
 
 PLATFORM = "discord"
-DM, GROUP_DM = 1, 3
+DM = 1
 IN_ANY_CHANNEL = (
     Capability.SEND_AS_BOT
     | Capability.EDIT
@@ -65,7 +65,7 @@ class Places:
             written = await self._state.get(key)
             if written:
                 known = json.loads(written)
-                self._direct[key.removeprefix("direct:")] = Person(id=known["id"], name=known["name"])
+                self._direct[key.removeprefix("direct:")] = Person(id=known["id"], name="")
 
     async def of(self, channel: str, *, guild: object, author: Raw | None = None) -> Place:
         """The place of a message that came over the gateway or out of history."""
@@ -89,7 +89,7 @@ class Places:
                 kind=ChatKind.GROUP,
                 title=_title(known) if known else clean(str(channel.get("name") or "")),
             )
-        if channel.get("type") == GROUP_DM:
+        if channel.get("type") != DM:  # a group; or not told, and then nobody knows who reads along
             return Place(
                 chat=self.chat(chat), kind=ChatKind.GROUP, title=clean(str(channel.get("name") or ""))
             )
@@ -164,8 +164,11 @@ class Places:
     async def _meet(self, channel: str, contact: Person) -> Person:
         """Remember whose direct chat this is: the bot may write there, after a restart too."""
         if self._direct.get(channel) != contact:
+            if (
+                channel not in self._direct
+            ):  # by id alone: the next message tells the name, and none may outlive its person
+                await self._state.put(f"direct:{channel}", json.dumps({"id": contact.id}))
             self._direct[channel] = contact
-            await self._state.put(f"direct:{channel}", json.dumps({"id": contact.id, "name": contact.name}))
         return contact
 
 

@@ -6,7 +6,7 @@ its time, and removed then.
 
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bots.discord.raw import Raw, part
 from bots.discord.rest import FOLLOW_UPS, Address, at
@@ -29,7 +29,7 @@ class Ticket(BaseModel):
 
     id: str
     application: str
-    token: str
+    token: str = Field(repr=False)
     chat: str
     until: datetime
     left: int

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import web
 
 from bots.doubles.telegram_methods import BOT_ID, Methods, Refused
-from bots.doubles.telegram_shapes import Json, check_request, read_form
+from bots.doubles.telegram_shapes import Json, check_request, load_validator, read_form
 from bots.doubles.telegram_world import World, person
 from core.clock import Clock
 
@@ -75,6 +75,8 @@ class TelegramDouble(Methods):
     # ─── running ──────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
+        if self.validate:
+            load_validator()
         await self.listen()
         return self
 

@@ -24,9 +24,16 @@ def read_form(form: Mapping[str, Any]) -> Json:
     return {name: json.loads(value) if name in STRUCTURED else value for name, value in form.items()}
 
 
+def load_validator() -> None:
+    """Seconds of imports, which would else be the first request's, and run into its time-out."""
+    from aiogram import methods, types  # noqa: PLC0415 -- a validator for tests; no bot and no bench needs it
+
+    del methods, types
+
+
 def check_update(update: Json) -> None:
     """Raise `Misshapen` unless Telegram could have sent the update."""
-    from aiogram import types  # noqa: PLC0415 -- a validator for tests; no bot and no bench needs it
+    from aiogram import types  # noqa: PLC0415 -- as above
 
     _check(types.Update, update)
 

@@ -31,8 +31,10 @@ class Access:
         await self._desk.heard("revoked")
 
     async def came_back(self) -> AccessChanged | None:
-        """The event that tells of it, once."""
+        """The event that tells of it, until `write_down_return`: a crash before core has it must not lose it."""
         if not await self._state.get(REVOKED):
             return None
-        await self._state.remove(REVOKED)
         return self.changed(can=True)
+
+    async def write_down_return(self) -> None:
+        await self._state.remove(REVOKED)

@@ -54,6 +54,8 @@ class SlackBot:
         self._failure: PlatformError | None = None
         self._lost: tuple[str, AccessRevoked] | None = None
         """The key of the event that tells core of it, and what is raised once core has that."""
+        self._returned = ""
+        """The key of the event that tells core of access that came back."""
 
     # ─── the bot, as core sees it ────────────────────────────────────────────────────────────
 
@@ -96,6 +98,8 @@ class SlackBot:
 
     async def acknowledge(self, event: Event) -> None:
         await self._deliveries.acknowledge(event)
+        if event.key == self._returned:
+            await self._access.write_down_return()
         if self._lost is not None and event.key == self._lost[0]:
             self._fail(self._lost[1])
 
@@ -170,6 +174,7 @@ class SlackBot:
         )
         await self._listen(connected, intake)
         if (event := await self._access.came_back()) is not None:
+            self._returned = event.key
             self._mailbox.put(event)
         self._mailbox.open()
         for lane in intake.lanes():
@@ -247,8 +252,12 @@ class SlackBot:
         if self._lost is None:
             event = self._access.changed(can=False)
             self._lost = (event.key, error)
-            self._spawn(self._access.write_down_loss())
-            self._mailbox.put(event)
+            self._spawn(self._tell_of_loss(event))
+
+    async def _tell_of_loss(self, event: Event) -> None:
+        """Written down before core has it, which ends this bot: else nobody would tell of the return."""
+        await self._access.write_down_loss()
+        self._mailbox.put(event)
 
 
 def _away() -> Receipt:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from bots.slack.web import Json, Refused, SlackWeb
@@ -98,10 +98,16 @@ class Directory:
     ) -> Conversation:
         """The chat; where Slack does not tell, what the event said of it. Unknown counts as external.
 
+        An event that says so itself is believed at once: a channel can be shared after it was looked at.
+
         Raises `PlatformError` when nothing at all is known.
         """
         known = self._conversations.get(channel_id)
-        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
+        if (
+            known is not None
+            and time.monotonic() - known[0] < FRESH_SECONDS
+            and (known[1].external or not external)
+        ):
             return known[1]
         try:
             info = await self._info(channel_id)
@@ -112,6 +118,7 @@ class Directory:
                 raise
             return _told(channel_id, told_type, external=external)
         found = await self._describe(channel_id, info)
+        found = replace(found, external=found.external or bool(external))
         self._conversations[channel_id] = (time.monotonic(), found)
         return found
 

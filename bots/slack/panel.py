@@ -20,7 +20,7 @@ from bots.slack.cards import (
 from bots.slack.home import CHATS, home_view
 from bots.slack.markup import escaped, parts_of
 from bots.slack.web import Json, Refused, SlackWeb, Unclear
-from core.bot import BotState, Card
+from core.bot import FORGOTTEN, BotState, Card
 from core.desk import Desk
 from core.errors import AccessRevoked, PlatformError
 from core.events import ChatRef
@@ -64,7 +64,7 @@ class Panel:
         standing = await self._standing(card_key)
         if standing is None:
             return
-        title = standing["title"] or "A chat"
+        title = (standing["title"] if outcome != FORGOTTEN else "") or "A chat"
         await self._renew(
             standing, escaped(f"{title}: {outcome_text(outcome)}"), closed_blocks(title, outcome)
         )

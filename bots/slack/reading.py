@@ -1,7 +1,7 @@
 """Slack's raw messages made into events: looks up who and where, then translates."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import aiohttp
@@ -28,7 +28,7 @@ class Reading:
     web: SlackWeb
     directory: Directory
     desk: Desk
-    owner_token: str
+    owner_token: str = field(repr=False)
     transcriber: Transcriber | None = None
 
     async def scene(self, channel: str, raw: Json, *, external: bool | None = None) -> Scene:

@@ -9,7 +9,7 @@ from telegram import InlineKeyboardMarkup
 
 from bots.telegram.card_view import Page, keyboard_of, pages_of
 from bots.telegram.control import Control, Place
-from core.bot import BotState, Card
+from core.bot import FORGOTTEN, BotState, Card
 from core.desk import Desk, DeskDraft
 from core.events import ChatRef
 
@@ -63,7 +63,7 @@ class Cards:
         if standing is None:
             return
         chat = await self._desk.chat(standing.answers)
-        title = chat.title if chat else "Card"
+        title = (chat.title if chat and outcome != FORGOTTEN else "") or "Card"
         line = Page(f"{title} · {OUTCOMES.get(outcome, outcome)}")
         await self._control.rewrite(standing.place, standing.messages[-1], line, None)
         for message_id in standing.messages[:-1]:

@@ -16,7 +16,7 @@ class TelegramConfig:
     webhook_url: str = ""
     """Where Telegram reaches us over https; empty: updates are polled."""
     webhook_secret: SecretStr = field(default_factory=lambda: SecretStr(""))
-    webhook_host: str = "0.0.0.0"  # noqa: S104 -- what ends TLS stands elsewhere; each call must know the secret
+    webhook_host: str = "127.0.0.1"
     webhook_port: int = 8443
     poll_seconds: int = 25
     """How long Telegram holds a poll that has nothing to tell."""

@@ -20,6 +20,7 @@ from bots.telegram.attachments import attachments_of, is_service
 from bots.telegram.plain import entity_text
 from bots.telegram.translate import (
     Viewpoint,
+    is_passed_on,
     is_topic_start,
     message_key,
     person_of,
@@ -48,7 +49,7 @@ def group_message(view: Viewpoint, message: Message) -> MessageNew | None:
         mentions_owner=mentions_owner(view, message),
         attachments=attachments_of(message),
         automatic=bool(message.is_automatic_forward),
-        forwarded=message.forward_origin is not None,
+        forwarded=is_passed_on(view, message),
         chat_kind=kind_of(message.chat),
         chat_title=clean(message.chat.title or ""),
     )

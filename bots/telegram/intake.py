@@ -4,23 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
-import psycopg
 import structlog
-from redis.exceptions import RedisError
 
+from bots.away import outlast
 from bots.mailbox import Mailbox
 from bots.telegram.api import Json
 from bots.telegram.ledger import Ledger
-from core.errors import PlatformError, StorageError
 from core.events import Event, Gap
 
 log = structlog.get_logger()
 
 Understand = Callable[[Json], Awaitable[Sequence[Event]]]
-
-AWAY = (psycopg.OperationalError, RedisError, StorageError, PlatformError, OSError)
-"""What passes: core's storage or Telegram is away. The update is tried until they are back."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 
 
 class Intake:
@@ -73,17 +67,11 @@ class Intake:
 
     async def _events(self, raw: Json) -> Sequence[Event]:
         """What the update means. One that cannot be read leaves a gap that the owner is told of."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await self._understand(raw)
-            except AWAY as error:
-                log.warning("update.delayed", update_id=raw["update_id"], error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 -- around one update: it would fail every time, and hold up all others
-                log.error("update.unreadable", update_id=raw["update_id"], error=type(error).__name__)  # noqa: TRY400 -- a traceback may quote what was said
-                return (self._lost(raw),)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            return await outlast(lambda: self._understand(raw), update_id=raw["update_id"])
+        except Exception as error:  # noqa: BLE001 -- around one update: it would fail every time, and hold up all others
+            log.error("update.unreadable", update_id=raw["update_id"], error=type(error).__name__)  # noqa: TRY400 -- a traceback may quote what was said
+            return (self._lost(raw),)
 
 
 def lane_of(raw: Json) -> str:

@@ -78,7 +78,7 @@ class WebhookServer:
         return cast("tuple[str, int]", addresses[0])[1]
 
     async def open(self, api: Api) -> None:
-        """Listen, then have Telegram call. Raises `NotConfigured` without a secret, `OSError` on a taken port."""
+        """Listen, then have Telegram call. Raises `NotConfigured` without a secret, else `PlatformError`."""
         if not self._secret:
             raise NotConfigured(
                 "LOCUM_TELEGRAM_WEBHOOK_URL is set, but LOCUM_TELEGRAM_WEBHOOK_SECRET is not: anybody could "
@@ -88,8 +88,21 @@ class WebhookServer:
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._config.webhook_host, self._config.webhook_port).start()
-        await self._announce(api)
+        try:
+            await self._listen()
+            await self._announce(api)
+        except BaseException:
+            await self.close()  # else the port stays taken, and no later start gets it
+            raise
+
+    async def _listen(self) -> None:
+        host, port = self._config.webhook_host, self._config.webhook_port
+        try:
+            await web.TCPSite(cast("web.AppRunner", self._runner), host, port).start()
+        except OSError as error:
+            raise PlatformError(
+                f"Port {port} for Telegram's calls cannot be listened on: {error.strerror}."
+            ) from None
 
     async def _announce(self, api: Api) -> None:
         # One call at a time keeps the order of what happened.
@@ -108,13 +121,13 @@ class WebhookServer:
             self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:
-        given = request.headers.get(SECRET_HEADER, "").encode()
+        given = request.headers.get(SECRET_HEADER, "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, self._secret.encode()):
             return web.Response(status=403)
         try:
             raw = cast("Json", json.loads(await request.read()))
             update_id = int(raw["update_id"])
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, OverflowError):
             return web.Response(status=400)
         self._intake.take(raw)
         done = await self._intake.ledger.until_done(update_id, HOLD_SECONDS)

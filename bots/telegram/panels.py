@@ -88,6 +88,7 @@ class Panels:
             await self.open(ref.chat, place)
             return ""
         if what == "forget":
+            # By its id: what a chat is called is for others to choose, and may be somebody else's name.
             await self.ask_to_forget(ref.chat, place)
             return ""
         sentence = await self._change(ref, what)

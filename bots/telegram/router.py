@@ -65,7 +65,9 @@ class Router:
         if told := update.business_connection:
             return await self._connection(update.update_id, told)
         if changed := update.message_reaction:
-            return tuple(reactions(self.view, update.update_id, changed))
+            # A private chat with the bot has the id, and other messages, of the owner's chat with that person.
+            in_group = changed.chat.type in GROUPS
+            return tuple(reactions(self.view, update.update_id, changed)) if in_group else ()
         if changed := update.my_chat_member:
             return await self._membership(update.update_id, changed)
         if message := update.message or update.edited_message:

@@ -155,7 +155,7 @@ def _assemble(given: Given, api: Api, me: User, view: Viewpoint, next_update: in
         commands=Commands(control=control, cards=cards, presses=presses, panels=panels, desk=desk),
         presses=presses,
         elsewhere=Elsewhere(api=api, view=view, cards=cards, desk=desk, state=state),
-        hearing=Hearing(api=api, transcriber=given.transcriber),
+        hearing=Hearing(api=api, desk=desk, transcriber=given.transcriber),
         desk=desk,
         state=state,
         clock=clock,

@@ -30,7 +30,7 @@ from core.vocabulary import ChatKind
 
 PLATFORM = "telegram"
 FORWARDED = "forwarded"
-"""The chat of what was forwarded to the bot and whose writer Telegram hides."""
+"""How the ids of what was forwarded to the bot begin."""
 WINDOW = timedelta(hours=24)
 """So long after a contact's message may a secretary answer it."""
 
@@ -72,7 +72,7 @@ def business_message(view: Viewpoint, message: Message) -> MessageNew | None:
         reply_to=reply_to_of(message),
         attachments=attachments_of(message),
         automatic=bool(message.is_from_offline),
-        forwarded=message.forward_origin is not None,
+        forwarded=is_passed_on(view, message),
         chat_kind=ChatKind.DIRECT,
         chat_title=contact.name,
         members=(contact,),
@@ -92,6 +92,12 @@ def _business_author(view: Viewpoint, message: Message) -> Author:
 def via_us(view: Viewpoint, message: Message) -> bool:
     """True for a draft of ours that the owner posted through inline mode."""
     return message.via_bot is not None and message.via_bot.id == view.bot_id
+
+
+def is_passed_on(view: Viewpoint, message: Message) -> bool:
+    """True for words that are not the sender's own: forwarded, or posted through another bot's inline mode."""
+    through_a_bot = message.via_bot is not None and not via_us(view, message)
+    return message.forward_origin is not None or through_a_bot
 
 
 def _counterpart(chat: Chat) -> Person:
@@ -132,17 +138,18 @@ def forwarded_message(view: Viewpoint, message: Message) -> MessageNew:
 
     Where Telegram tells who wrote it, it stands in the owner's chat with that person, so that what the
     owner copies from our draft and sends there by hand is known for a draft. Its id is none of that
-    chat's, so it never meets a live message. Who hides behind `forwarded` is nobody in particular:
-    names identify no one.
+    chat's, so it never meets a live message; it stands there from when the owner brought it, for a turn
+    that began with its own date would hold all that was said since. Whose writer Telegram hides is a chat
+    of its own: names identify no one, and what one stranger wrote is no answer to another.
     """
     origin = message.forward_origin
     user = origin.sender_user if isinstance(origin, MessageOriginUser) else None
-    sender = person_of(user) if user is not None else Person(id=FORWARDED, name="Forwarded")
     message_id = f"{FORWARDED}-{message.message_id}"
+    sender = person_of(user) if user is not None else Person(id=message_id, name="Forwarded")
     return MessageNew(
         key=message_key(sender.id, message_id),
         chat=view.chat(sender.id),
-        at=origin.date if origin is not None else message.date,
+        at=message.date,
         message_id=message_id,
         sender=sender,
         author=Author.CONTACT,

@@ -211,6 +211,7 @@ def export(
         sys.stdout.buffer.write(document + b"\n")
         return
     to.touch(mode=0o600)
+    to.chmod(0o600)  # a file that was there keeps its own mode else
     to.write_bytes(document)
     out.print(said(f"Written to {to}."))
 

@@ -36,6 +36,7 @@ from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact, find_reader
 from core.models.outside import leaves_machine
+from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
 from core.settings import Settings, load_settings
 from core.storage.database import Connection
@@ -242,13 +243,16 @@ def forget(
     keep_messages: Annotated[
         bool, typer.Option("--keep-messages", help="With 'fact': remove the fact alone, for good.")
     ] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also write the files anew at once, not in the coming night.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what will go, ask, and remove it everywhere it left a trace.
 
     A fact goes with the messages that say it. Adapters that learned from any of it are retired at once.
-    What is removed is gone for every query; old pages of the database files, its log and earlier backups
-    are not rewritten by this command.
+    What is removed is gone for every query at once, and in the next night, or with --purge now, from the
+    pages of the database and its log. Backups made before keep it.
     """
 
     async def work(locum: Locum, connection: Connection) -> None:
@@ -263,7 +267,13 @@ def forget(
         gone = await forgetting.forget(connection, locum.owner_id, target)
         _show_forgotten(gone, forgotten=True, as_json=as_json)
 
-    _run(work, then=lambda locum: refresh_profiles(locum.database, locum.owner_id))
+    async def afterwards(locum: Locum) -> None:
+        await refresh_profiles(locum.database, locum.owner_id)
+        if purge:
+            done = await purge_now(locum)
+            notes.print(f"{done.tables} tables were written anew.", highlight=False)
+
+    _run(work, then=afterwards)
 
 
 def extract(*, as_json: JsonOption = False) -> None:

@@ -1,18 +1,21 @@
-"""`locum migrate`, `locum backup` and `locum restore`."""
+"""`locum migrate`, `locum backup`, `locum restore` and `locum purge`."""
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from core.runtime import admin_conninfo, open_services
+from core.purging import purge_now
+from core.runtime import admin_conninfo, open_locum, open_services
 from core.settings import Settings, load_settings
 from core.storage.archive import Manifest
 from core.storage.backup import backup, restore
 from core.storage.migrate import migrate, migrations
+from core.storage.purge import Purged
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("migrate")(migrate_command)
     app.command("backup")(backup_command)
     app.command("restore")(restore_command)
+    app.command("purge")(purge_command)
 
 
 def migrate_command(*, as_json: Json = False) -> None:
@@ -94,3 +98,31 @@ async def _restore(settings: Settings, file: Path, *, replace: bool) -> Manifest
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with open_services(settings) as services:
         return await restore(admin_conninfo(settings, services), settings.home, file, replace=replace)
+
+
+def purge_command(*, as_json: Json = False) -> None:
+    """Write every table anew, so that what was removed is in no file any more. It runs in the night by itself."""
+    with Console(stderr=True).status("Writing tables anew"):
+        done = asyncio.run(_purge(load_settings()))
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    Console().print(purged(done), highlight=False)
+
+
+async def _purge(settings: Settings) -> Purged:
+    async with open_locum(settings) as locum:
+        return await purge_now(locum)
+
+
+def purged(done: Purged) -> str:
+    """What was done, and what is not Locum's to do."""
+    sentences = [f"{done.tables} tables were written anew in {done.seconds} s."]
+    if not done.log:
+        sentences.append(
+            "The server's write-ahead log keeps what was removed until it is recycled: its user may not do that."
+        )
+    if not done.redis:
+        sentences.append("Redis could not write its file anew; it holds ids alone.")
+    sentences.append("Backups made before still hold everything: they are yours to delete.")
+    return " ".join(sentences)

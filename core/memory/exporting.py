@@ -1,36 +1,38 @@
 """Everything kept about a person, a chat, or at all: one JSON document, for the owner alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic_core
 
-from core.ids import MessageId, OwnerId
+from core.ids import OwnerId
 from core.memory.forgetting import find_named
 from core.storage.database import Connection
 
 
 async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "") -> bytes:
-    """Messages, facts, commitments and drafts that rest on them, as UTF-8 JSON, indented.
+    """Messages, with the facts, commitments and drafts that rest on them or are about them; UTF-8 JSON, indented.
 
     `what` is a contact or a chat by name, number or platform id; empty stands for everything. Raises
     `BadInput` with a sentence when it fits none or several.
     """
-    messages = None if not what.strip() else list((await find_named(connection, owner_id, what)).messages)
+    messages, contact = None, None
+    if what.strip():
+        found = await find_named(connection, owner_id, what)
+        messages, contact = list(found.messages), found.contact_id
+    asked = {"owner": owner_id, "messages": messages, "contact": contact}
     document = {
         "about": what.strip() or "everything",
-        "messages": await _rows(connection, _MESSAGES, owner_id, messages),
-        "facts": await _rows(connection, _FACTS, owner_id, messages),
-        "commitments": await _rows(connection, _COMMITMENTS, owner_id, messages),
-        "drafts": await _rows(connection, _DRAFTS, owner_id, messages),
+        "messages": await _rows(connection, _MESSAGES, asked),
+        "facts": await _rows(connection, _FACTS, asked),
+        "commitments": await _rows(connection, _COMMITMENTS, asked),
+        "drafts": await _rows(connection, _DRAFTS, asked),
     }
     return pydantic_core.to_json(document, indent=2)
 
 
-async def _rows(
-    connection: Connection, query: bytes, owner_id: OwnerId, messages: Sequence[MessageId] | None
-) -> list[dict[str, Any]]:
-    cursor = await connection.execute(query, {"owner": owner_id, "messages": messages})
+async def _rows(connection: Connection, query: bytes, asked: Mapping[str, object]) -> list[dict[str, Any]]:
+    cursor = await connection.execute(query, asked)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
 
@@ -52,7 +54,10 @@ _FACTS = b"""
            nullif(f.valid_to, 'infinity') AS valid_to, f.hidden, f.pinned,
            array_agg(t.message_id ORDER BY t.message_id) AS message_ids
     FROM facts f JOIN fact_sources t ON t.owner_id = f.owner_id AND t.fact_id = f.id
-    WHERE f.owner_id = %(owner)s AND (%(messages)s::bigint[] IS NULL OR t.message_id = ANY (%(messages)s))
+    WHERE f.owner_id = %(owner)s AND (
+        %(messages)s::bigint[] IS NULL OR f.contact_id = %(contact)s::bigint
+        OR EXISTS (SELECT FROM fact_sources r WHERE r.owner_id = f.owner_id AND r.fact_id = f.id
+                   AND r.message_id = ANY (%(messages)s)))
     GROUP BY f.owner_id, f.id ORDER BY f.id"""
 
 _COMMITMENTS = b"""
@@ -60,7 +65,10 @@ _COMMITMENTS = b"""
            array_agg(t.message_id ORDER BY t.message_id) AS message_ids
     FROM commitments c
     JOIN commitment_sources t ON t.owner_id = c.owner_id AND t.commitment_id = c.id
-    WHERE c.owner_id = %(owner)s AND (%(messages)s::bigint[] IS NULL OR t.message_id = ANY (%(messages)s))
+    WHERE c.owner_id = %(owner)s AND (
+        %(messages)s::bigint[] IS NULL OR c.contact_id = %(contact)s::bigint
+        OR EXISTS (SELECT FROM commitment_sources r WHERE r.owner_id = c.owner_id AND r.commitment_id = c.id
+                   AND r.message_id = ANY (%(messages)s)))
     GROUP BY c.owner_id, c.id ORDER BY c.id"""
 
 _DRAFTS = b"""
@@ -69,5 +77,7 @@ _DRAFTS = b"""
     JOIN turns t ON t.owner_id = d.owner_id AND t.id = d.turn_id
     LEFT JOIN labels l ON l.owner_id = d.owner_id AND l.draft_id = d.id
     WHERE d.owner_id = %(owner)s AND d.text <> ''
-      AND (%(messages)s::bigint[] IS NULL OR t.last_message_id = ANY (%(messages)s))
+      AND (%(messages)s::bigint[] IS NULL OR t.last_message_id = ANY (%(messages)s)
+           OR EXISTS (SELECT FROM draft_evidence e WHERE e.owner_id = d.owner_id AND e.draft_id = d.id
+                      AND e.message_id = ANY (%(messages)s)))
     ORDER BY d.id"""

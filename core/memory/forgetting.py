@@ -1,7 +1,7 @@
 """Forgetting: what rests on a message goes with it, everywhere, in one transaction.
 
-The cascade is `forget`; it reads from top to bottom. This is logical removal: pages of the database,
-its write-ahead log and backups made before are another matter, which the physical purge deals with.
+The cascade is `forget`; it reads from top to bottom. This is logical removal: the pages of the database and
+its write-ahead log are the physical purge's (core/storage/purge.py), and backups made before their owner's.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Target:
     """Chats that go whole."""
     contact_id: ContactId | None = None
     name: str = ""
-    """Whom or which chat it is, as it is shown."""
+    """What it is called, for its owner to see whom or what their words were taken for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,8 +99,12 @@ async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
 async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """Everything said in a chat."""
     chat = await find_chat(connection, owner_id, text)
-    said = await _said_in(connection, owner_id, [chat.id])
-    return Target(kind="chat", messages=said, chat_ids=(chat.id,), name=chat.title)
+    return Target(
+        kind="chat",
+        messages=await _said_in(connection, owner_id, [chat.id]),
+        chat_ids=(chat.id,),
+        name=f"the chat {chat.title} ({chat.id})",
+    )
 
 
 async def find_everything_of(connection: Connection, owner_id: OwnerId, text: str) -> Target:
@@ -127,7 +131,7 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
         messages=tuple(sorted(said)),
         chat_ids=tuple(chats),
         contact_id=contact.id,
-        name=contact.name,
+        name=f"{contact.name} ({contact.id})",
     )
 
 
@@ -385,6 +389,14 @@ async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequenc
     await connection.execute("DELETE FROM sessions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM threads WHERE owner_id = %s AND chat_id = ANY (%s)", values)
     await connection.execute("DELETE FROM early_reactions WHERE owner_id = %s AND chat_id = ANY (%s)", values)
+    # What a bot remembers of a chat goes by its id, and may hold a name.
+    await connection.execute(
+        """
+        DELETE FROM bot_state s USING chats c
+        WHERE c.owner_id = %s AND c.id = ANY (%s) AND s.owner_id = c.owner_id AND s.account_id = c.account_id
+          AND s.key IN ('direct:' || c.platform_chat_id, 'topic:' || c.platform_chat_id)""",
+        values,
+    )
     await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
 
 

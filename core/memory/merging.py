@@ -102,15 +102,8 @@ async def merge_contacts(
         "UPDATE contact_accounts SET contact_id = %(keep)s WHERE owner_id = %(owner)s AND contact_id = %(other)s",
         pair,
     )
-    await connection.execute(
-        """
-        INSERT INTO chat_members (owner_id, chat_id, contact_id, joined_at, left_at)
-        SELECT owner_id, chat_id, %(keep)s, joined_at, left_at FROM chat_members
-        WHERE owner_id = %(owner)s AND contact_id = %(other)s
-        ON CONFLICT (owner_id, chat_id, contact_id, joined_at) DO UPDATE
-        SET left_at = greatest(chat_members.left_at, EXCLUDED.left_at)""",
-        pair,
-    )
+    await _move_stays(connection, pair)
+    await _keep_refusals(connection, pair)
     await _move_audiences(connection, owner_id, keep, other)
     await _move_statements(connection, pair)
     await connection.execute(
@@ -132,17 +125,52 @@ async def merge_contacts(
     )
 
 
+async def _move_stays(connection: Connection, pair: Mapping[str, int]) -> None:
+    """Stays in chats, as the rows they are: an import that brought one can still be undone."""
+    await connection.execute(
+        """
+        UPDATE chat_members k SET left_at = greatest(k.left_at, m.left_at) FROM chat_members m
+        WHERE k.owner_id = %(owner)s AND k.contact_id = %(keep)s AND m.owner_id = k.owner_id
+          AND m.contact_id = %(other)s AND m.chat_id = k.chat_id AND m.joined_at = k.joined_at""",
+        pair,
+    )
+    await connection.execute(
+        """
+        UPDATE chat_members m SET contact_id = %(keep)s
+        WHERE m.owner_id = %(owner)s AND m.contact_id = %(other)s AND NOT EXISTS (
+            SELECT FROM chat_members k WHERE k.owner_id = m.owner_id AND k.contact_id = %(keep)s
+            AND k.chat_id = m.chat_id AND k.joined_at = m.joined_at)""",
+        pair,
+    )
+
+
+async def _keep_refusals(connection: Connection, pair: Mapping[str, int]) -> None:
+    """Whom the owner told apart from the one is not the other either."""
+    await connection.execute(
+        """
+        INSERT INTO contact_merges (owner_id, contact_id, other_id, why, state)
+        SELECT owner_id, least(%(keep)s, third), greatest(%(keep)s, third), why, state
+        FROM (SELECT owner_id, why, state, CASE contact_id WHEN %(other)s THEN other_id ELSE contact_id END AS third
+              FROM contact_merges WHERE owner_id = %(owner)s AND state = 'refused'
+              AND %(other)s IN (contact_id, other_id)) refused
+        WHERE third <> %(keep)s
+        ON CONFLICT (owner_id, contact_id, other_id) DO UPDATE SET state = 'refused'""",
+        pair,
+    )
+
+
 async def _check(connection: Connection, owner_id: OwnerId, keep: FoundContact, other: FoundContact) -> None:
     if keep.id == other.id:
         raise BadInput(f"{keep.name} and {other.name} are one contact already.")
+    # Held until the end: else what is stored of them meanwhile would go with the row that ends here.
     cursor = await connection.execute(
-        """
-        SELECT count(*) FILTER (WHERE opted_out_at IS NOT NULL) FROM contacts
-        WHERE owner_id = %s AND id = ANY (%s)""",
+        "SELECT opted_out_at FROM contacts WHERE owner_id = %s AND id = ANY (%s) ORDER BY id FOR UPDATE",
         [owner_id, [keep.id, other.id]],
     )
-    row = await cursor.fetchone()
-    if row and row[0]:
+    found = await cursor.fetchall()
+    if len(found) < 2:  # noqa: PLR2004 -- a pair
+        raise BadInput(f"{keep.name} and {other.name} were merged just now.")
+    if any(row[0] is not None for row in found):
         raise BadInput(
             "One of them opted out of memory or was forgotten: such a contact is merged with nobody."
         )
@@ -181,6 +209,10 @@ async def _repoint(connection: Connection, owner_id: OwnerId, old: int, new: int
         b"UPDATE session_summaries SET audience_id = %s WHERE owner_id = %s AND audience_id = %s",
         b"UPDATE commitments SET audience_id = %s WHERE owner_id = %s AND audience_id = %s",
         b"UPDATE chats SET audience_id = %s WHERE owner_id = %s AND audience_id = %s",
+        (  # so that an import can still be undone
+            b"UPDATE import_changes SET before = before || jsonb_build_object('audience_id', %s::bigint)"
+            b" WHERE owner_id = %s AND kind = 'chat' AND (before ->> 'audience_id')::bigint = %s"
+        ),
     ):
         await connection.execute(statement, values)
     await connection.execute("DELETE FROM audiences WHERE owner_id = %s AND id = %s", [owner_id, old])

@@ -257,6 +257,11 @@ async def store_reaction(
     if not await is_kept(connection, owner_id, chat_id, platform_id):
         await connection.execute(
             """
+            WITH before AS (
+                DELETE FROM early_reactions
+                WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = %(platform_id)s
+                  AND sender_id IS NOT DISTINCT FROM %(sender)s AND emoji = %(emoji)s AND reacted_at <= %(at)s
+            )
             INSERT INTO early_reactions (owner_id, chat_id, platform_message_id, sender_id, emoji, added, reacted_at)
             VALUES (%(owner)s, %(chat)s, %(platform_id)s, %(sender)s, %(emoji)s, %(added)s, %(at)s)""",
             values,
@@ -279,6 +284,14 @@ async def store_reaction(
               AND r.sender_id IS NOT DISTINCT FROM %(sender)s AND r.emoji = %(emoji)s""",
             values,
         )
+
+
+async def drop_early_reactions(connection: Connection, owner_id: OwnerId, before: datetime) -> int:
+    """How many reactions from before that moment waited in vain: their messages are none that is kept."""
+    cursor = await connection.execute(
+        "DELETE FROM early_reactions WHERE owner_id = %s AND reacted_at < %s", [owner_id, before]
+    )
+    return cursor.rowcount
 
 
 async def is_kept(connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_id: str) -> bool:

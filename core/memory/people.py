@@ -223,7 +223,10 @@ async def _make_people(
 async def _rename(
     connection: Connection, owner_id: OwnerId, platform: str, realm: str, people: Sequence[Person]
 ) -> None:
-    """Names follow the platform, except where the owner gave the contact another one."""
+    """Names follow the platform, except where the owner gave the contact another one.
+
+    Who opted out or was forgotten is not named anew: chats that list them would bring the name back.
+    """
     await connection.execute(
         """
         WITH renamed AS (
@@ -231,6 +234,7 @@ async def _rename(
             FROM unnest(%s::text[], %s::text[]) AS p (user_id, name)
             JOIN contact_accounts a ON a.owner_id = %s AND a.platform = %s AND a.realm = %s
                                    AND a.platform_user_id = p.user_id
+            JOIN contacts c ON c.owner_id = a.owner_id AND c.id = a.contact_id AND c.opted_out_at IS NULL
             WHERE p.name <> '' AND a.display_name <> p.name
         ), accounts AS (
             UPDATE contact_accounts a SET display_name = r.name FROM renamed r

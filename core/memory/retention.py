@@ -9,6 +9,7 @@ import structlog
 
 from core.ids import AccountId, MessageId, OwnerId
 from core.memory.forgetting import Target, forget
+from core.memory.messages import drop_early_reactions
 from core.storage.database import Connection, Database
 
 log = structlog.get_logger()
@@ -16,12 +17,16 @@ log = structlog.get_logger()
 AT_ONCE = 500
 """Messages forgotten in one transaction."""
 
+EARLY = timedelta(days=3)
+"""How long a reaction waits for its message: no platform brings one later."""
+
 
 async def keep_retention(database: Database, owner_id: OwnerId, now: datetime) -> int:
     """How many messages were forgotten because their time was over."""
     gone = 0
     async with database.owner(owner_id) as connection:
         accounts = await _limited(connection, owner_id)
+        await drop_early_reactions(connection, owner_id, now - EARLY)
     for account_id, days in accounts:
         while True:
             async with database.owner(owner_id) as connection:

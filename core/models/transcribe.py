@@ -45,11 +45,12 @@ class RemoteTranscriber:
         """The words that are said. Raises `ModelError`, without a word of the answer, where it fails."""
         kind = media_type.split(";", maxsplit=1)[0].strip().lower()
         name = f"voice.{ENDINGS.get(kind, 'ogg')}"
+        kind = kind if kind in ENDINGS else "application/octet-stream"  # its sender chose it
         try:
             answer = await self._client.post(
                 "audio/transcriptions",
                 data={"model": self._model, "response_format": "json"},
-                files={"file": (name, audio, kind or "application/octet-stream")},
+                files={"file": (name, audio, kind)},
             )
             answer.raise_for_status()
             text = _Answer.model_validate_json(answer.content).text

@@ -152,7 +152,7 @@ async def _message(
         )
     if origin is Origin.TYPED:
         await _owner_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
-    elif origin is Origin.CONTACT:
+    elif origin is Origin.CONTACT and not event.pointed_at:  # what the owner shows us waits until they ask
         await _contact_spoke(connection, account, chat.id, thread_id, event, message_id, now, timing)
 
 
@@ -181,8 +181,8 @@ async def _keep_terms(connection: Connection, account: Account, chat_id: ChatId,
         )
 
 
-async def _is_forgotten(connection: Connection, account: Account, event: MessageNew) -> bool:
-    """True for what was forgotten on purpose, and for what somebody says who asked not to be kept."""
+async def _is_forgotten(connection: Connection, account: Account, event: MessageNew | Reaction) -> bool:
+    """True for what was forgotten on purpose, and for what somebody says or does who asked not to be kept."""
     cursor = await connection.execute(
         """
         SELECT EXISTS (SELECT FROM tombstones WHERE owner_id = %(owner)s AND platform = %(platform)s
@@ -308,6 +308,8 @@ async def _edited(
     connection: Connection, account: Account, event: MessageEdited, now: datetime, timing: Timing
 ) -> None:
     """New words; of a message that never came, where the platform tells it whole, the message itself."""
+    if event.original is not None and await _is_forgotten(connection, account, event.original):
+        return
     chat_id = await _known_chat(connection, account, event.chat)
     if event.original is not None and (
         chat_id is None or not await is_kept(connection, account.owner_id, chat_id, event.message_id)
@@ -374,6 +376,8 @@ async def _keep_out_unseen(connection: Connection, account: Account, event: Mess
 
 
 async def _reaction(connection: Connection, account: Account, event: Reaction) -> None:
+    if await _is_forgotten(connection, account, event):
+        return
     chat_id = await _known_chat(connection, account, event.chat)
     if chat_id is None or not (
         await is_kept(connection, account.owner_id, chat_id, event.message_id)

@@ -202,6 +202,27 @@ async def cards_to_withdraw(
     ]
 
 
+async def orphaned_cards(connection: Connection, owner_id: OwnerId, account_id: AccountId) -> list[str]:
+    """Keys of cards that stand on the platform, as its bot remembers, and whose turns were forgotten."""
+    cursor = await connection.execute(
+        """
+        SELECT substr(s.key, 6) FROM bot_state s
+        WHERE s.owner_id = %(owner)s AND s.account_id = %(account)s AND starts_with(s.key, 'card:')
+          AND NOT EXISTS (SELECT FROM cards c WHERE c.owner_id = s.owner_id
+                          AND s.key = format('card:card-%%s-%%s', c.owner_id, c.turn_id))""",
+        {"owner": owner_id, "account": account_id},
+    )
+    return [str(row[0]) for row in await cursor.fetchall()]
+
+
+async def drop_orphan(connection: Connection, owner_id: OwnerId, account_id: AccountId, key: str) -> None:
+    """It was taken away; a bot that did not know it any more has nothing to remember either."""
+    await connection.execute(
+        "DELETE FROM bot_state WHERE owner_id = %s AND account_id = %s AND key = %s",
+        [owner_id, account_id, f"card:{key}"],
+    )
+
+
 async def mark_withdrawn(connection: Connection, owner_id: OwnerId, gone: Withdrawal) -> None:
     """It is gone from the owner's screen. One that was opened again meanwhile has to be shown (once more)."""
     await connection.execute(

@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.bot import Bot, Capability, Outgoing, Receipt, ReceiptStatus
+from core.bot import FORGOTTEN, Bot, Capability, Outgoing, Receipt, ReceiptStatus, StreamsDrafts
 from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.events import ChatRef
@@ -26,9 +26,11 @@ from core.reply.cards import (
     card_key,
     cards_to_show,
     cards_to_withdraw,
+    drop_orphan,
     expire_card,
     mark_shown,
     mark_withdrawn,
+    orphaned_cards,
     overdue_cards,
 )
 from core.reply.inbox import Lane, lock_lane
@@ -48,6 +50,7 @@ from core.reply.outbox import (
 from core.reply.path import ReplyPath
 from core.reply.patience import Patience
 from core.reply.situation import Account, source_of
+from core.reply.turns import is_turn_of
 from core.storage.database import Connection, Database
 from core.storage.live import subscribe
 from core.vocabulary import OutboxState
@@ -247,18 +250,23 @@ class BotHost:
         async with self._database.owner(owner_id) as connection:
             cards = await cards_to_show(connection, owner_id, self.account.id)
             gone = await cards_to_withdraw(connection, owner_id, self.account.id)
+            orphans = await orphaned_cards(connection, owner_id, self.account.id)
         for showing in cards:
             self.path.on_step("show")
-            if await self._platform_takes(showing.turn_id, self.bot.show(showing.card)):
+            if await self._platform_takes(showing.card.key, self.bot.show(showing.card)):
                 self.path.on_step("shown")
                 async with self._database.owner(owner_id) as connection:
                     await mark_shown(connection, owner_id, showing)
         for withdrawal in gone:
             key = card_key(owner_id, withdrawal.turn_id)
-            if await self._platform_takes(withdrawal.turn_id, self.bot.withdraw(key, withdrawal.outcome)):
+            if await self._platform_takes(key, self.bot.withdraw(key, withdrawal.outcome)):
                 self.path.on_step("withdrawn")
                 async with self._database.owner(owner_id) as connection:
                     await mark_withdrawn(connection, owner_id, withdrawal)
+        for key in orphans:
+            if await self._platform_takes(key, self.bot.withdraw(key, FORGOTTEN)):
+                async with self._database.owner(owner_id) as connection:
+                    await drop_orphan(connection, owner_id, self.account.id, key)
 
     async def _expire_cards(self) -> None:
         owner_id = self.account.owner_id
@@ -270,12 +278,12 @@ class BotHost:
             async with self._database.owner(owner_id) as connection:
                 await expire_card(connection, lane, turn_id)
 
-    async def _platform_takes(self, turn_id: TurnId, call: Awaitable[None]) -> bool:
+    async def _platform_takes(self, card: str, call: Awaitable[None]) -> bool:
         try:
             async with asyncio.timeout(self.path.patience.send_timeout):
                 await call
         except Exception as error:  # noqa: BLE001 -- around one card: it is tried again in the next round
-            log.warning("card.failed", turn_id=turn_id, error=type(error).__name__)
+            log.warning("card.failed", card=card, error=type(error).__name__)
             return False
         return True
 
@@ -307,9 +315,9 @@ class BotHost:
         With `redis`, what workers bring about is sent and shown at once; else at the next look.
         """
         patience = self.path.patience
-        await self.bot.start()
-        on_started()
         try:
+            await self.bot.start()
+            on_started()
             async with asyncio.TaskGroup() as tasks:
                 # Events that end, or an event that fails, are asked for again: unacknowledged ones come again.
                 tasks.create_task(repeat("events", lambda: self.take_in(announce), patience))
@@ -319,15 +327,29 @@ class BotHost:
                 tasks.create_task(repeat("recovery", self.recover, patience, seconds=patience.recovery))
                 if redis is not None:
                     tasks.create_task(repeat("news", lambda: self._listen(redis), patience))
-        finally:
+        finally:  # also after a start that failed or was cancelled half-way: nothing of it may stay open
             await self.bot.stop()
 
     async def _listen(self, redis: Redis) -> None:
         """Have the outbox and the cards looked at whenever something changed for this owner."""
         async with subscribe(redis, self.account.owner_id) as topics:
-            async for _ in topics:
+            async for topic in topics:
+                if topic.startswith("turn:"):
+                    await self._drafting(TurnId(int(topic.removeprefix("turn:"))))
+                    continue
                 for news in self._news:
                     news.set()
+
+    async def _drafting(self, turn_id: TurnId) -> None:
+        """Show the owner, where the platform can, that a card is being written; nobody else sees it."""
+        if not isinstance(self.bot, StreamsDrafts):
+            return
+        owner_id = self.account.owner_id
+        async with self._database.owner(owner_id) as connection:
+            mine = await is_turn_of(connection, owner_id, self.account.id, turn_id)
+        if mine:
+            key = card_key(owner_id, turn_id)
+            await self._platform_takes(key, self.bot.stream(key, ""))
 
 
 async def repeat(
@@ -349,6 +371,12 @@ async def repeat(
             await step()
         except (psycopg.OperationalError, PoolTimeout, RedisError, OSError) as error:
             log.warning("step.failed", step=name, error=type(error).__name__)
+            await asyncio.sleep(patience.away)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Somebody else's wish: a library cancelled a task of its own that the step waited for.
+            log.warning("step.given_up", step=name)
             await asyncio.sleep(patience.away)
         await _wait(news, patience.idle if seconds is None else seconds)
 

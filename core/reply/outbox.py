@@ -59,14 +59,20 @@ async def queue_send(
     *,
     not_before: datetime,
 ) -> bool:
-    """Whether the send was queued. A turn that has an answer already gets no second one."""
+    """Whether the send was queued. A turn that has an answer already gets no second one.
+
+    In company it answers the turn's last message, for there the talk has moved on by the time it is sent.
+    """
     cursor = await connection.execute(
         """
         INSERT INTO outbox (owner_id, account_id, chat_id, thread_id, turn_id, draft_id, send_key, text, origin,
-                            state, not_before)
+                            state, not_before, reply_to)
         SELECT c.owner_id, c.account_id, c.id, %(thread)s, %(turn)s, %(draft)s,
                %(key)s || (SELECT count(*) FROM outbox o WHERE o.owner_id = c.owner_id AND o.turn_id = %(turn)s),
-               %(text)s, %(origin)s, 'queued', %(not_before)s
+               %(text)s, %(origin)s, 'queued', %(not_before)s,
+               CASE WHEN c.kind <> 'direct' THEN (
+                   SELECT m.platform_message_id FROM messages m WHERE m.owner_id = c.owner_id
+                   AND m.id = %(answers)s AND m.deleted_at IS NULL) END
         FROM chats c WHERE c.owner_id = %(owner)s AND c.id = %(chat)s
         ON CONFLICT DO NOTHING""",
         {
@@ -75,6 +81,7 @@ async def queue_send(
             "thread": turn.thread_id,
             "turn": turn.id,
             "draft": draft_id,
+            "answers": turn.last_message_id,
             "key": f"locum-{owner_id}-{turn.id}-{draft_id}-",
             "text": text,
             "origin": origin,

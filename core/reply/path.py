@@ -15,7 +15,7 @@ goes on, and what a stale worker brings back too late is thrown away.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -75,6 +75,11 @@ def no_step(name: str) -> None:
     del name
 
 
+async def nobody_is_told(owner_id: OwnerId, topic: str) -> None:
+    """Nobody looks while it happens."""
+    del owner_id, topic
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyPath:
     """Everything the path needs; `on_step` is told the name of each step as it begins."""
@@ -91,6 +96,8 @@ class ReplyPath:
     """What the first reply sent unasked to a chat ends with; see disclosure.py."""
     patience: Patience = field(default_factory=Patience)
     on_step: Callable[[str], None] = no_step
+    tell: Callable[[OwnerId, str], Awaitable[None]] = nobody_is_told
+    """Told what is being worked on, as `turn:12`, for whoever is looking; see storage/live.py."""
 
     # ─── receive ─────────────────────────────────────────────────────────────────────────────
 
@@ -184,6 +191,7 @@ class ReplyPath:
             await self._deliver(lane, epoch, turn, _silence(judgement), journal)
             return
 
+        await self.tell(lane.owner_id, f"turn:{turn.id}")
         slate = await self.draft(situation, judgement, journal)
         await self._deliver(lane, epoch, turn, slate, journal)
 

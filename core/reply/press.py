@@ -20,7 +20,7 @@ async def press(
 ) -> None:
     """Carry out one press. A card that is closed or too old does nothing but say so in the audit."""
     draft_id = DraftId(event.draft)
-    turn = await _turn_on_show(connection, account.owner_id, draft_id, now - card_life)
+    turn = await _turn_on_show(connection, account, event, now - card_life)
     if turn is None:
         await _audit(connection, account.owner_id, draft_id, "press.ignored")
         return
@@ -41,9 +41,12 @@ async def press(
 
 
 async def _turn_on_show(
-    connection: Connection, owner_id: OwnerId, draft_id: DraftId, not_before: datetime
+    connection: Connection, account: Account, event: DraftAction, not_before: datetime
 ) -> Turn | None:
-    """The turn of a draft that can still be sent: its card is open and young, and nobody answered."""
+    """The turn of a draft that can still be sent: its card is open and young, and nobody answered.
+
+    A draft of another chat, or of another account's, is none: the lane of its own chat is not held here.
+    """
     async with connection.cursor(row_factory=class_row(Turn)) as cursor:
         await cursor.execute(
             """
@@ -52,10 +55,12 @@ async def _turn_on_show(
             FROM drafts d
             JOIN turns t ON t.owner_id = d.owner_id AND t.id = d.turn_id
             JOIN cards c ON c.owner_id = t.owner_id AND c.turn_id = t.id
+            JOIN chats h ON h.owner_id = t.owner_id AND h.id = t.chat_id
             WHERE d.owner_id = %s AND d.id = %s AND d.state = 'proposed' AND d.created_at > %s
               AND t.state = 'suggested' AND c.closed_at IS NULL
+              AND h.account_id = %s AND h.platform_chat_id = %s
             FOR UPDATE OF d, t""",
-            [owner_id, draft_id, not_before],
+            [account.owner_id, event.draft, not_before, account.id, event.chat.chat],
         )
         return await cursor.fetchone()
 

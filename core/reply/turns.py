@@ -12,7 +12,7 @@ from typing import cast
 
 from psycopg.rows import class_row
 
-from core.ids import ChatId, DraftId, MessageId, OwnerId, ThreadId, TurnId
+from core.ids import AccountId, ChatId, DraftId, MessageId, OwnerId, ThreadId, TurnId
 from core.reply.inbox import Lane
 from core.storage.database import Connection
 from core.vocabulary import TurnState
@@ -383,3 +383,17 @@ async def rename_outcome(connection: Connection, owner_id: OwnerId, turn_id: Tur
         "UPDATE cards SET outcome = %s, withdrawn_at = NULL WHERE owner_id = %s AND turn_id = %s AND outcome <> %s",
         [outcome, owner_id, turn_id, outcome],
     )
+
+
+async def is_turn_of(
+    connection: Connection, owner_id: OwnerId, account_id: AccountId, turn_id: TurnId
+) -> bool:
+    """Whether the turn stands in a chat of that account."""
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM turns t JOIN chats c ON c.owner_id = t.owner_id AND c.id = t.chat_id
+                       WHERE t.owner_id = %s AND t.id = %s AND c.account_id = %s)""",
+        [owner_id, turn_id, account_id],
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])

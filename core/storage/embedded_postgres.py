@@ -48,6 +48,8 @@ effective_cache_size = {cache}MB
 work_mem = 32MB
 maintenance_work_mem = 128MB
 max_wal_size = 1GB
+# What was logged goes when it is no longer needed: no segment is filled anew with old words behind it.
+wal_recycle = off
 random_page_cost = 1.1
 jit = off
 # Answers are for one person who waits: a few milliseconds are not worth starting workers for.

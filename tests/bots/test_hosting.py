@@ -4,10 +4,11 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 
-from bots.hosting import Fares, Hosting, Patience, cause_of
-from core.bot_state import Lease, holder_of_this_process
+from bots.hosting import Fares, HostedElsewhere, Hosting, Patience, cause_of
+from core.bot_state import LEASE_SECONDS, Lease, holder_of_this_process
 from core.errors import AccessRevoked, PlatformError
 from core.events import Event
 from core.ids import OwnerId
@@ -106,6 +107,83 @@ async def test_a_platform_that_fails_while_it_runs_is_connected_anew(
     await asyncio.wait([keeping])
 
 
+class GivingUpBot(LoopbackBot):
+    """Its library cancels a task of its own, which the bot was waiting for: once at the start, once later."""
+
+    def __init__(self) -> None:
+        super().__init__("discord")
+        self.given_up: list[str] = []
+        self.stops = 0
+
+    async def start(self) -> None:
+        if not self.given_up:
+            await self._give_up("start")
+        await super().start()
+
+    async def stop(self) -> None:
+        self.stops += 1
+        await super().stop()
+
+    async def events(self) -> AsyncIterator[Event]:  # pyright: ignore[reportIncompatibleMethodOverride] -- an async generator is one
+        if len(self.given_up) == 1:
+            await self._give_up("events")
+        async for event in super().events():
+            yield event
+
+    async def _give_up(self, where: str) -> None:
+        self.given_up.append(where)
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+
+async def test_a_platform_whose_library_cancels_itself_is_connected_anew(
+    database: Database, owner: OwnerId
+) -> None:
+    bot = GivingUpBot()
+    hosting = Hosting(announce=nobody, patience=QUICK)
+    host = await host_of(database, owner, bot)
+    object.__setattr__(host.path, "patience", replace(host.path.patience, away=0.05))
+    keeping = asyncio.create_task(hosting.keep("discord", lambda: returned(host)))
+    await until(lambda: hosting.expect("discord").state == "up" and len(bot.given_up) == 2)
+    bot.say("jonas", "jonas", "hello")
+    await until(lambda: not bot.unacknowledged)
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert keeping.cancelled()
+
+
+async def returned(host: BotHost) -> BotHost:
+    return host
+
+
+async def test_what_a_start_that_failed_left_open_is_closed(database: Database, owner: OwnerId) -> None:
+    bot = GivingUpBot()
+    host = await host_of(database, owner, bot)
+    running = asyncio.create_task(host.run(nobody))
+    await asyncio.wait([running])
+    assert (bot.given_up, bot.stops) == (["start"], 1)
+
+
+async def test_a_database_that_is_away_does_not_hide_why_a_bot_failed(
+    conninfo: str, database: Database, owner: OwnerId
+) -> None:
+    async with Database(conninfo) as soon_away:
+
+        class Revoked(LoopbackBot):
+            async def start(self) -> None:
+                await soon_away.close()
+                raise AccessRevoked("The token is gone.")
+
+        host = await host_of(soon_away, owner, Revoked("slack"))
+        hosting = Hosting(announce=nobody, patience=Patience(first=60, longest=60))
+        keeping = asyncio.create_task(hosting.keep("slack", lambda: returned(host)))
+        await until(lambda: hosting.expect("slack").tries == 1)
+        assert hosting.troubles() == ("Slack: The token is gone.",)
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
 async def test_a_send_under_way_is_finished_when_the_host_is_told_to_stop(
     database: Database, owner: OwnerId
 ) -> None:
@@ -162,7 +240,9 @@ def test_waiting_grows_and_heeds_the_platform() -> None:
     assert 0.8 <= patience.wait(1, OSError()) <= 1.2
     assert 25 <= patience.wait(6, OSError()) <= 40
     assert patience.wait(40, OSError()) <= 360
+    assert 240 <= patience.wait(5000, OSError()) <= 360
     assert patience.wait(1, PlatformError("slow down", retry_after=77)) == 77
+    assert patience.wait(50, HostedElsewhere()) == LEASE_SECONDS / 3
     assert patience.wait(1, AccessRevoked("connect anew")) == 300
 
 

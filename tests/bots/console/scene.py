@@ -154,6 +154,6 @@ async def core_at_work(scene: Scene) -> AsyncGenerator[None]:
 
 async def _answer(path: ReplyPath, database: Database) -> None:
     while True:
-        for lane in await unfinished_lanes(database, path.clock.now()):
+        for lane in await unfinished_lanes(database, path.clock.now(), 0):
             await path.work(lane)
         await asyncio.sleep(0.1)

@@ -94,7 +94,7 @@ class Day:
 
     async def _work(self) -> None:
         while True:
-            for lane in await unfinished_lanes(self.database, self.path.clock.now()):
+            for lane in await unfinished_lanes(self.database, self.path.clock.now(), 0):
                 await self.path.work(lane)
             await asyncio.sleep(0.05)
 
@@ -250,6 +250,11 @@ async def an_outage_loses_nothing(day: Day) -> None:
 
 
 async def the_contact_is_forgotten(day: Day) -> None:
+    """Everywhere: a card that quotes them goes from the platform, too."""
+    await day.hands.contact_writes("shall we have dinner on Sunday, too?")
+    await day.until(lambda: day.hands.cards() == 1)
     await day.hands.owner_forgets("Jonas")
     await day.until_rows("SELECT count(*) FROM messages WHERE sender_id IS NOT NULL", [(0,)])
     await day.until_rows("SELECT count(*) FROM contacts WHERE display_name = 'Jonas'", [(0,)])
+    await day.until(lambda: day.hands.cards() == 0)
+    await day.until_rows("SELECT key FROM bot_state WHERE value LIKE '%%Jonas%%'", [])

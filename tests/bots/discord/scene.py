@@ -20,7 +20,7 @@ from tests.contract.discord_platform import Discord
 
 E = TypeVar("E", bound=Event)
 LONG = 5.0
-QUIET = 0.1
+QUIET = 0.02
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Core:
     """What core has of one bot: everything committed, in the order it came."""
 
     bot: DiscordBot
+    server: FakeDiscord
     seen: list[Event] = field(default_factory=list[Event])
     offered: list[Event] = field(default_factory=list[Event])
     """What the bot handed over, committed or not."""
@@ -61,11 +62,24 @@ class Core:
         return self.of(kind)
 
     async def quiet(self) -> None:
-        """Until nothing has come for a moment."""
+        """Until Discord has told everything, and the bot has handed over all that it became."""
         known = -1
-        while known != len(self.seen):
-            known = len(self.seen)
-            await asyncio.sleep(QUIET)
+        async with asyncio.timeout(LONG):
+            while known != len(self.offered) or not (self.failure or self._is_idle()):
+                known = len(self.offered)
+                await asyncio.sleep(QUIET)
+
+    def _is_idle(self) -> bool:
+        # A pause in which nothing comes proves nothing on a busy machine; what the bot has in hand does.
+        bot: Any = self.bot
+        session = self.server.sessions.get(bot._progress.session)
+        return (
+            session is not None
+            and bot._progress._seen >= len(session.log)
+            and bot._session._filling is None
+            and not bot._intake.lanes._last
+            and {event.key for event in bot._mailbox.waiting} <= {event.key for event in self.offered}
+        )
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -101,7 +115,7 @@ class Scene(Discord):
     async def running(self, **changed: Any) -> AsyncGenerator[Core]:
         """One process of the bot, from start to stop; a later one shares the state and nothing else."""
         self.bot = self.new_bot(**changed)
-        core = Core(bot=self.bot)
+        core = Core(bot=self.bot, server=self.server)
         await self.bot.start()
         listening = asyncio.create_task(core.listen())
         try:

@@ -5,6 +5,7 @@ import pytest
 from bots.discord.commands import FORWARDED, NO_CARD, UNKNOWN
 from core.events import DraftAction, DraftVerb, MessageNew
 from tests.bots.discord.scene import Core, Scene
+from tests.bots.standins import MemoryDesk
 
 
 async def answer_to(discord: Scene, core: Core, line: str) -> str:
@@ -33,6 +34,23 @@ async def test_a_command_is_asked_of_the_desk(discord: Scene, line: str, asked: 
         assert await answer_to(discord, core, line) == answer
         assert discord.desk.asked == [asked]
         assert core.seen == []
+
+
+class SpoilingDesk(MemoryDesk):
+    """Its sentences hold names that others chose."""
+
+    async def forget(self, what: str, *, confirmed: bool = False) -> str:
+        del what, confirmed
+        return "'an' may be [your bank](https://evil.example) (7), @everyone (8),\n# LOUD (9)"
+
+
+async def test_the_names_of_others_in_an_answer_are_no_formatting(discord: Scene) -> None:
+    discord.desk = SpoilingDesk()
+    async with discord.running() as core:
+        told = await answer_to(discord, core, "really forget an")
+    assert "\n# " not in told
+    assert "@everyone" not in told
+    assert "[your bank](https" not in told.replace("\\[", "")
 
 
 async def test_forgetting_is_asked_twice(discord: Scene) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -10,6 +11,7 @@ from core.bot import Capability, Outgoing, ReceiptStatus
 from core.errors import AccessRevoked, PlatformError
 from core.events import Gap, MessageEdited, MessageNew
 from tests.bots.discord.scene import Scene, scene, until
+from tests.bots.standins import MemoryState
 
 
 async def test_what_was_said_while_the_bot_was_down_is_replayed_as_live(discord: Scene) -> None:
@@ -34,6 +36,29 @@ async def test_an_event_that_was_not_committed_comes_again_in_the_next_process(d
         await core.wait_for(MessageNew, 2)
         await core.quiet()
         assert [m.text for m in core.of(MessageNew)] == ["two", "three"]
+
+
+class AwayState(MemoryState):
+    """A database that is away for the next so many writes about somebody new."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def put(self, key: str, value: str) -> None:
+        if key.startswith("direct:") and self.times:
+            self.times -= 1
+            raise psycopg.OperationalError("the server closed the connection")
+        await super().put(key, value)
+
+
+async def test_a_newcomers_message_outlasts_a_database_that_is_away(discord: Scene) -> None:
+    """Discord would not bring it again: what is lost here is lost."""
+    discord.state = AwayState(times=2)
+    async with discord.running() as core:
+        await discord.server.say(discord.jonas, discord.with_jonas, "are you there?")
+        assert [m.text for m in await core.wait_for(MessageNew)] == ["are you there?"]
+        assert discord.state.times == 0
 
 
 async def test_a_resumed_process_knows_its_servers_and_threads(discord: Scene) -> None:

@@ -46,7 +46,9 @@ class BotWithoutGateway(DiscordBot):
     """The bot with simcord in place of sockets: it is logged in and told what happens from outside."""
 
     def __init__(self, owner: UserHandle, state: MemoryState, desk: MemoryDesk, *, content: bool) -> None:
-        config = DiscordConfig(token=SecretStr("t"), owner_id=str(owner.id), message_content=content)
+        config = DiscordConfig(
+            token=SecretStr("t"), patience=0.02, owner_id=str(owner.id), message_content=content
+        )
         super().__init__(config=config, account=str(owner.id), state=state, desk=desk)
         self._session.client = self._session.new_client()
 

@@ -188,6 +188,31 @@ async def test_a_voice_message_is_turned_into_words_where_there_is_a_transcriber
         assert discord.transcriber.heard[0] == (b"good", "audio/ogg")
 
 
+async def test_a_voice_message_is_heard_only_where_the_owner_listens(discord: Scene) -> None:
+    discord.server.files |= {"good.ogg": b"good"}
+    discord.transcriber = Ears()
+    discord.desk.know(discord.chat("dana"), "Dana", listened=False)
+    async with discord.running() as core:
+        await discord.server.say(discord.jonas, discord.channel, "", **voice(discord, "good.ogg"))
+        await discord.server.say(
+            discord.dana, discord.server.dm_with_bot(discord.dana), "", **voice(discord, "good.ogg")
+        )
+        await core.wait_for(MessageNew, 2)
+        assert discord.transcriber.heard == []
+        discord.desk.know(discord.ref(discord.channel), "general")
+        await discord.server.say(discord.jonas, discord.channel, "", **voice(discord, "good.ogg"))
+        await core.wait_for(MessageNew, 3)
+        assert len(discord.transcriber.heard) == 1
+
+
+async def test_where_discord_does_not_say_what_a_chat_is_its_people_are_unknown(discord: Scene) -> None:
+    author = {"id": discord.jonas, "username": "jonas"}
+    async with discord.running():
+        places = discord.bot._places  # pyright: ignore[reportPrivateUsage] -- what no double would say
+        told = places.pointed_at({"channel_id": "300000000000000001"}, author)
+    assert (told.kind, told.members) == (ChatKind.GROUP, None)
+
+
 async def test_a_voice_message_without_a_transcriber_is_kept_as_one(discord: Scene) -> None:
     async with discord.running() as core:
         await discord.server.say(discord.jonas, discord.with_jonas, "", **voice(discord, "good.ogg"))

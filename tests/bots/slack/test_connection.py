@@ -11,6 +11,7 @@ from bots.doubles.slack import OWNER, OWNER_TOKEN, Fault
 from core.errors import AccessRevoked, PlatformError
 from core.events import AccessChanged, Gap, MessageEdited, MessageNew
 from tests.bots.slack.life import Life, until
+from tests.bots.standins import MemoryState
 from tests.contract.slack_platform import Slack
 
 JONAS, DANA = "U0JONAS", "U0DANA"
@@ -185,6 +186,37 @@ async def test_access_that_came_back_is_told(workspace: Slack) -> None:
         await third.double.writes(JONAS, "D0JONAS", "hi")
         await third.sees(MessageNew)
         assert third.of(AccessChanged) == []
+
+
+async def test_access_that_came_back_is_told_again_where_core_did_not_get_it(workspace: Slack) -> None:
+    tokens = dict(workspace.double.workspace.tokens)
+    async with Life(workspace) as first:
+        await first.double.revokes()
+        await until(lambda: first.ended_with)
+    workspace.double.workspace.tokens |= tokens
+    crashed = Life(workspace, bot=workspace.new_bot())
+    crashed.acknowledging = False
+    async with crashed:
+        await crashed.sees(AccessChanged)
+    async with Life(workspace, bot=workspace.new_bot()) as second:
+        (change,) = await second.sees(AccessChanged)
+        assert change.can_send
+
+
+class SlowState(MemoryState):
+    """Writes as slowly as a busy database."""
+
+    async def put(self, key: str, value: str) -> None:
+        await asyncio.sleep(0.2)
+        await super().put(key, value)
+
+
+async def test_that_access_was_lost_is_written_down_before_the_bot_ends(workspace: Slack) -> None:
+    workspace.state = SlowState()
+    async with Life(workspace, bot=workspace.new_bot()) as life:
+        await life.double.revokes()
+        await until(lambda: life.ended_with)
+    assert "revoked" in workspace.state.kept
 
 
 async def test_a_token_found_revoked_while_sending_ends_the_bot_too(life: Life) -> None:

@@ -117,7 +117,7 @@ class Day:
             for _ in range(3):  # what a round sends comes back as an event of the next
                 await self.slack.quiet()
                 lanes, self.lanes = set(self.lanes), set()
-                for lane in [*lanes, *await unfinished_lanes(self.database, self.clock.now())]:
+                for lane in [*lanes, *await unfinished_lanes(self.database, self.clock.now(), 0)]:
                     await self.host.path.work(lane)
                 await self.host.send_due()
                 await self.host.show_cards()

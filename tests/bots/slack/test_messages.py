@@ -88,6 +88,17 @@ async def test_a_channel_shared_with_another_organisation_is_marked_external(lif
     assert message.external
 
 
+async def test_a_channel_that_is_shared_meanwhile_is_external_from_the_first_message_that_says_so(
+    life: Life,
+) -> None:
+    channel = a_channel(life)
+    await life.double.writes(JONAS, channel, "among us")
+    await life.sees(MessageNew)
+    life.double.workspace.channels[channel].external = True
+    await life.double.writes(JONAS, channel, "and now with Acme")
+    assert [message.external for message in await life.sees(MessageNew, 2)] == [False, True]
+
+
 async def test_a_chat_that_slack_does_not_tell_about_counts_as_external(life: Life) -> None:
     life.double.workspace.add_channel("G0SECRET", "group", [OWNER, JONAS])
     life.double.workspace.scopes["xoxp-owner"] = {"users:read"}

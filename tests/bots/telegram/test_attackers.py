@@ -3,7 +3,7 @@
 import pytest
 
 from bots.telegram.elsewhere import MOST_GREETED
-from core.events import Author, MessageNew
+from core.events import Author, ChatRef, MessageNew
 from tests.bots.telegram.scene import JONAS, MALLORY, MARA, Scene
 
 COMMANDS = (
@@ -40,6 +40,27 @@ async def test_a_crowd_of_strangers_fills_no_storage(scene: Scene) -> None:
     await scene.settle()
     assert len([key for key in scene.state.kept if key.startswith("greeted:")]) == MOST_GREETED
     assert scene.world.bot_said(MALLORY) == []
+
+
+async def test_a_reaction_in_the_bots_own_chat_is_none_in_the_owners_chat_with_that_person(
+    scene: Scene,
+) -> None:
+    told = scene.world.writes_to_bot(JONAS, "hello bot")
+    await scene.settle()
+    scene.world.reacts(told, JONAS, [], ["👍"])
+    assert await scene.settle() == ()
+
+
+async def test_a_chat_that_bears_somebody_elses_name_is_forgotten_by_its_own_id(scene: Scene) -> None:
+    trap = ChatRef(platform="telegram", account="1001", chat="-100666")
+    scene.desk.know(trap, "Jonas")
+    scene.world.owner_writes("/chats Jonas")
+    await scene.settle()
+    scene.world.owner_presses("Jonas")
+    await scene.settle()
+    scene.world.owner_presses("Forget…")
+    await scene.settle()
+    assert scene.desk.asked == ["forget -100666 False"]
 
 
 @pytest.mark.parametrize("label", ["Send", "Edit", "Why", "Discard", "Mute"])

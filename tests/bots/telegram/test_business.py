@@ -52,6 +52,12 @@ async def test_what_the_owner_passes_on_is_not_the_owners_voice(scene: Scene) ->
     assert (await scene.only(MessageNew)).forwarded
 
 
+async def test_what_another_bot_wrote_for_the_owner_is_not_the_owners_voice(scene: Scene) -> None:
+    scene.world.owner_types(JONAS, "a poem by a bot", via_bot=scene.world.bot | {"id": 9})
+    event = await scene.only(MessageNew)
+    assert (event.author, event.forwarded) == (Author.OWNER, True)
+
+
 async def test_an_answer_names_what_it_answers(scene: Scene) -> None:
     first = scene.world.contact_writes(JONAS, "six?")
     await scene.settle()

@@ -202,12 +202,21 @@ async def test_a_forwarded_message_meets_no_live_one(scene: Scene) -> None:
 
 
 async def test_who_hides_when_forwarded_is_nobody_in_particular(scene: Scene) -> None:
-    scene.world.forwards_to_bot(MARA, {"type": "hidden_user", "sender_user_name": "Anna"}, "hi")
+    hidden = {"type": "hidden_user", "sender_user_name": "Anna"}
+    messages = [scene.world.forwards_to_bot(MARA, hidden, text) for text in ("the code is 77", "which code?")]
+    first, _, second, _ = await scene.settle()
+    for new, message in zip((first, second), messages, strict=True):
+        assert isinstance(new, MessageNew)
+        alone = f"forwarded-{message['message_id']}"
+        assert new.chat == ChatRef(platform="telegram", account="1001", chat=alone)
+        assert (new.sender.id, new.members) == (alone, None)
+
+
+async def test_what_was_forwarded_stands_where_the_owner_brought_it(scene: Scene) -> None:
+    long_ago = {"type": "user", "sender_user": JONAS, "date": 1_600_000_000}
+    message = scene.world.forwards_to_bot(MARA, long_ago, "dinner on Friday?")
     new, _ = await scene.settle()
-    assert isinstance(new, MessageNew)
-    assert new.chat == ChatRef(platform="telegram", account="1001", chat="forwarded")
-    assert new.sender.id == "forwarded"
-    assert new.members is None
+    assert new.at.timestamp() == message["date"]
 
 
 async def test_forwarding_ones_own_words_asks_for_nothing(scene: Scene) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bots import away
 from bots.doubles.telegram_shapes import Json
-from bots.telegram import intake as taking_in
 from bots.telegram.bot import TelegramBot
 from core.bot import Outgoing, ReceiptStatus
 from core.errors import AccessRevoked, NotConfigured, PlatformError
@@ -162,7 +162,7 @@ async def test_an_update_that_cannot_be_read_leaves_a_gap_and_holds_up_nothing(s
 async def test_storage_that_is_away_delays_an_update_and_loses_none(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_in, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(away, "FIRST_PAUSE", 0.01)
     fails = 3
 
     async def get(key: str) -> str | None:

@@ -1,6 +1,7 @@
 """What a message says and brings along: formatting read as words, attachments kept by kind."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from bots.telegram.plain import plain_text, quoted
 from bots.words import utf16_length
 from core.errors import ModelError
 from core.events import Attachment, MessageNew
-from tests.bots.telegram.scene import JONAS, Scene, opened
+from tests.bots.telegram.scene import DANA, JONAS, Scene, opened
 
 FILE = {"file_id": "f1", "file_unique_id": "u1", "file_size": 1234}
 PICTURE = FILE | {"width": 90, "height": 90}
@@ -175,6 +176,22 @@ async def test_a_voice_message_is_written_down() -> None:
         scene.world.contact_writes(JONAS, **voice())
         event = await scene.only(MessageNew)
         assert event.attachments[0].transcript == "5 bytes"
+        assert writer.heard == [(b"12345", "audio/ogg")]
+
+
+async def test_a_voice_message_is_heard_only_where_the_owner_listens() -> None:
+    writer = Writer()
+    async with opened(transcriber=writer) as scene:
+        scene.world.files["f1"] = b"12345"
+        group = scene.world.opens_group(-100777, "Walkers")
+        scene.world.group_writes(group, JONAS, **voice())
+        scene.desk.know(scene.chat(DANA), "Dana", listened=False)
+        scene.world.contact_writes(DANA, **voice())
+        await scene.settle()
+        assert writer.heard == []
+        scene.desk.know(replace(scene.chat(JONAS), chat="-100777"), "Walkers")
+        scene.world.group_writes(group, JONAS, **voice())
+        await scene.settle()
         assert writer.heard == [(b"12345", "audio/ogg")]
 
 

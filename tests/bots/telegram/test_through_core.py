@@ -58,7 +58,7 @@ async def _ignore(lane: Lane) -> None:
 
 async def _work(path: ReplyPath) -> None:
     while True:
-        for lane in await unfinished_lanes(path.database, path.clock.now()):
+        for lane in await unfinished_lanes(path.database, path.clock.now(), 0):
             await path.work(lane)
         await asyncio.sleep(0.02)
 

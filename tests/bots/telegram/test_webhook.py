@@ -1,8 +1,10 @@
 """Updates that Telegram posts to a server of ours."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -10,7 +12,7 @@ from pydantic import SecretStr
 
 from bots.doubles.telegram_world import private_chat
 from bots.telegram import listening
-from core.errors import NotConfigured
+from core.errors import NotConfigured, PlatformError
 from core.events import MessageNew
 from tests.bots.telegram.scene import JONAS, Scene, opened, until
 
@@ -125,3 +127,38 @@ async def test_polling_takes_back_what_a_webhook_had() -> None:
         await scene.start()
         scene.world.contact_writes(JONAS, "hi")
         assert (await scene.only(MessageNew)).text == "hi"
+
+
+async def test_a_secret_of_bytes_that_are_no_text_is_a_wrong_one() -> None:
+    async with called() as scene:
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.bot.webhook_port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: here\r\nX-Telegram-Bot-Api-Secret-Token: \xff\xfe\r\n"
+            b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
+        )
+        assert (await reader.readline()).split()[1] == b"403"
+        writer.close()
+
+
+async def test_a_start_that_telegram_refused_leaves_the_port_free_for_the_next() -> None:
+    async with called() as scene:
+        await scene.stop()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        scene.config = replace(scene.config, webhook_port=port)
+        scene.bot = scene.another_bot()
+        scene.telegram.refuse("setWebhook", "Bad Gateway", 502)
+        with pytest.raises(PlatformError):
+            await scene.bot.start()
+        await scene.start()
+        assert scene.bot.webhook_port == port
+
+
+async def test_a_taken_port_is_told_by_its_number() -> None:
+    async with called() as scene:
+        port = scene.bot.webhook_port
+        scene.config = replace(scene.config, webhook_port=port)
+        second = scene.another_bot()
+        with pytest.raises(PlatformError, match=f"Port {port} "):
+            await second.start()

@@ -1,12 +1,15 @@
 """One person on several platforms becomes one contact, when the owner says so."""
 
+import asyncio
+
 import pytest
 
 from core.audience import Reader
 from core.errors import BadInput
-from core.ids import OwnerId
+from core.history.undo import undo_import
+from core.ids import BatchId, OwnerId
 from core.memory.consents import opt_out
-from core.memory.membership import ensure_audience
+from core.memory.membership import current_members, ensure_audience
 from core.memory.merging import list_merges, merge_contacts, propose_merges, refuse_merge
 from core.memory.profiles import read_profile
 from core.memory.profiling import refresh_profile
@@ -108,6 +111,92 @@ async def test_merging_moves_facts_and_leaves_one_home_city(database: Database, 
         ]
         cursor = await connection.execute("SELECT digest FROM audiences WHERE kind = 'contacts'")
         assert await cursor.fetchall() == [(str(telegram.id),)]
+
+
+async def test_an_import_is_undone_after_people_whom_it_brought_were_merged(
+    database: Database, owner: OwnerId
+) -> None:
+    """It brought Ines of Slack into a chat of two with Jonas, and so changed who may learn what is said there."""
+    async with database.owner(owner) as connection:
+        world, telegram, slack = await two_platforms(connection, owner)
+        await world.contact(connection, "Jonas")
+        chat = await world.chat(connection, "dinner", "Jonas")
+        before = await ensure_audience(
+            connection, owner, "contacts", contacts=[world.contacts["Jonas"], slack.id]
+        )
+        await world.join(connection, "dinner", slack.name, "2026-01-01")
+        batch = await one(
+            connection,
+            b"INSERT INTO import_batches (owner_id, source_id, format, label) VALUES (%s, %s, 'jsonl', '')"
+            b" RETURNING id",
+            [owner, world.source],
+        )
+        await connection.execute(
+            """
+            INSERT INTO import_changes (owner_id, batch_id, kind, row_id, before)
+            SELECT owner_id, %(batch)s, 'member', id, NULL::jsonb FROM chat_members
+            WHERE chat_id = %(chat)s AND contact_id = %(ines)s
+            UNION ALL SELECT %(owner)s, %(batch)s, 'chat', %(chat)s,
+                jsonb_build_object('audience_id', %(before)s::bigint, 'members_known', true)""",
+            {"batch": batch, "chat": chat, "ines": slack.id, "owner": owner, "before": before},
+        )
+        await merge_contacts(connection, owner, telegram, slack)
+    await undo_import(database, owner, BatchId(batch))
+    async with database.owner(owner) as connection:
+        assert await current_members(connection, owner, chat) == [world.contacts["Jonas"]]
+        cursor = await connection.execute(
+            "SELECT a.digest FROM chats c JOIN audiences a ON a.id = c.audience_id WHERE c.id = %s", [chat]
+        )
+        together = sorted([world.contacts["Jonas"], telegram.id])
+        assert await cursor.fetchall() == [(",".join(map(str, together)),)]
+
+
+async def test_one_who_stays_by_one_of_two_accounts_stays(database: Database, owner: OwnerId) -> None:
+    async with database.owner(owner) as connection:
+        world, telegram, slack = await two_platforms(connection, owner)
+        chat = await world.chat(connection, "dinner", telegram.name, slack.name, kind="group")
+        await connection.execute(
+            "UPDATE chat_members SET left_at = '2026-02-01' WHERE chat_id = %s AND contact_id = %s",
+            [chat, telegram.id],
+        )
+        await merge_contacts(connection, owner, telegram, slack)
+        assert await current_members(connection, owner, chat) == [telegram.id]
+
+
+async def test_a_pair_that_was_refused_stays_refused_when_one_of_it_is_merged(
+    database: Database, owner: OwnerId
+) -> None:
+    async with database.owner(owner) as connection:
+        world, telegram, slack = await two_platforms(connection, owner)
+        await world.contact(connection, "INES MOREAU")
+        await connection.execute(
+            "UPDATE contact_accounts SET platform = 'discord' WHERE owner_id = %s AND display_name = %s",
+            [owner, "INES MOREAU"],
+        )
+        namesake = FoundContact(id=world.contacts["INES MOREAU"], name="INES MOREAU")
+        await refuse_merge(connection, owner, slack, namesake)
+        await merge_contacts(connection, owner, telegram, slack)
+        assert await propose_merges(connection, owner) == 0
+
+
+async def test_what_is_stored_of_somebody_while_they_are_merged_is_not_lost(
+    database: Database, owner: OwnerId
+) -> None:
+    async with database.owner(owner) as connection:
+        world, telegram, slack = await two_platforms(connection, owner)
+        chat = await world.chat(connection, "dinner", kind="group")
+
+    async def merge() -> None:
+        async with database.owner(owner) as connection:
+            await merge_contacts(connection, owner, telegram, slack)
+
+    async with database.owner(owner) as connection:
+        await world.join(connection, "dinner", slack.name, "2026-01-01")
+        merging = asyncio.create_task(merge())
+        await asyncio.sleep(0.3)
+    await merging
+    async with database.owner(owner) as connection:
+        assert await current_members(connection, owner, chat) == [telegram.id]
 
 
 async def test_who_opted_out_is_merged_with_nobody(database: Database, owner: OwnerId) -> None:

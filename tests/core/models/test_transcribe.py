@@ -83,3 +83,11 @@ async def test_a_server_that_is_away_is_said_to_be_away() -> None:
 
 def test_without_a_setting_there_is_no_transcriber() -> None:
     assert open_transcriber(Settings()) is None
+
+
+async def test_the_kind_that_a_sender_claims_reaches_no_header() -> None:
+    async with server({"text": "hi"}) as (url, asked):
+        transcriber = RemoteTranscriber.open(url, model="whisper", key="", seconds=5)
+        await transcriber.transcribe(b"sound", "audio/ogg\r\nx-forged: 1\r\n\r\nforged")
+        await transcriber.close()
+    assert [(each["type"], each["bytes"]) for each in asked] == [("application/octet-stream", "sound")]

@@ -2,13 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.bot_state import PostgresState
 from core.events import (
     Author,
+    DraftAction,
     DraftVerb,
     Event,
     MessageEdited,
@@ -20,6 +23,8 @@ from core.events import (
 )
 from core.ids import OwnerId
 from core.listening import set_listening
+from core.memory.forgetting import find_everything_of, find_named, forget
+from core.memory.retention import keep_retention
 from core.owners import ensure_owner
 from core.reply.apply import apply_event
 from core.storage.database import Database
@@ -136,6 +141,25 @@ async def test_an_edit_of_a_message_that_never_came_brings_the_message_and_a_car
     assert [line.text for line in world.card.incoming] == ["Are you free on Friday evening?"]
 
 
+async def test_an_edit_of_something_old_that_never_came_is_kept_and_not_answered(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    now = world.clock.now()
+    whole = message(world, 1, "Are you free on Friday evening?", at=now - timedelta(days=30))
+    await apply(
+        world,
+        [
+            MessageEdited(
+                key="edit:1", chat=whole.chat, at=now, message_id="1", text=whole.text, original=whole
+            )
+        ],
+    )
+    await world.pump(seconds=10)
+    assert await world.rows("SELECT text FROM messages") == [("Are you free on Friday evening?",)]
+    assert world.bot.cards == {}
+
+
 # ─── Groups and other organisations ──────────────────────────────────────────────────────────
 
 
@@ -182,6 +206,39 @@ async def test_who_reacts_in_a_group_nobody_opted_in_is_not_kept(database: Datab
     assert await world.rows("SELECT FROM early_reactions") == []
 
 
+async def test_who_asked_not_to_be_kept_leaves_no_reaction_and_no_name(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    said = message(world, 1, "Hello there")
+    await apply(world, [said])
+    async with database.owner(owner) as connection:
+        await forget(connection, owner, await find_everything_of(connection, owner, "Ines"))
+    dana = Person(id="dana", name="Dana")
+    crew = message(
+        world, 2, "Ines is here, too", chat=world.bot.chat("crew"), sender=dana, members=(dana, INES)
+    )
+    liked = [
+        Reaction(
+            key=f"reaction:{chat.chat}",
+            chat=chat,
+            at=world.clock.now() + timedelta(minutes=1),
+            message_id="2",
+            sender=INES,
+            author=Author.CONTACT,
+            emoji="👍",
+        )
+        for chat in (crew.chat, said.chat)
+    ]
+    await apply(world, [crew, *liked])
+    assert await world.rows("SELECT display_name FROM contact_accounts ORDER BY platform_user_id") == [
+        ("Dana",),
+        ("",),
+    ]
+    assert await world.rows("SELECT FROM reactions") == []
+    assert await world.rows("SELECT FROM early_reactions") == []
+
+
 async def test_a_group_is_kept_from_when_its_owner_says_so(database: Database, owner: OwnerId) -> None:
     world = await World.open(database, owner, platform="slack")
     await apply(world, [in_group(world, 1, "before")])
@@ -215,6 +272,86 @@ async def test_a_message_that_its_owner_points_at_is_kept_wherever_it_stands(
     )
     await world.pump(seconds=10)
     assert world.card.ticket == "t"
+
+
+async def test_what_is_pointed_at_is_answered_only_when_its_owner_asks(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    await apply(world, [message(world, 1, "Can you lend me a tent on Friday?", pointed_at=True)])
+    await world.pump(seconds=10)
+    assert await world.rows("SELECT FROM turns") == []
+
+
+async def test_who_opted_out_puts_no_new_words_into_what_was_kept(database: Database, owner: OwnerId) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    await apply(world, [message(world, 1, "before")])
+    await world.rows("UPDATE contacts SET opted_out_at = now() RETURNING 1")
+    whole = message(world, 1, "after")
+    edit = MessageEdited(
+        key="edit:1", chat=whole.chat, at=whole.at, message_id="1", text=whole.text, original=whole
+    )
+    await apply(world, [edit])
+    assert await world.rows("SELECT text FROM messages") == [("before",)]
+
+
+async def test_a_press_that_names_another_chat_sends_nothing(database: Database, owner: OwnerId) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    await apply(world, [message(world, 1, "Are you free on Friday evening?")])
+    await world.pump(seconds=10)
+    forged = DraftAction(
+        key="press:1",
+        chat=world.bot.chat("jonas"),
+        at=world.clock.now(),
+        draft=world.card.drafts[0].draft,
+        verb=DraftVerb.SEND,
+    )
+    await apply(world, [forged])
+    await world.pump()
+    assert world.bot.sent == []
+    await apply(world, [replace(forged, chat=world.bot.chat("ines"))])
+    await world.pump()
+    assert len(world.bot.sent) == 1
+
+
+async def test_reactions_to_what_was_never_kept_do_not_pile_up(database: Database, owner: OwnerId) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    liked = Reaction(
+        key="reaction",
+        chat=world.bot.chat("ines"),
+        at=world.clock.now(),
+        message_id="of last year",
+        sender=INES,
+        author=Author.CONTACT,
+        emoji="👍",
+    )
+    toggles = [
+        replace(liked, added=number % 2 == 0, at=liked.at + timedelta(seconds=number)) for number in range(20)
+    ]
+    await apply(world, [message(world, 1, "Hello!"), *toggles])
+    assert await world.rows("SELECT count(*) FROM early_reactions") == [(1,)]
+    await keep_retention(database, owner, world.clock.now() + timedelta(days=4))
+    assert await world.rows("SELECT count(*) FROM early_reactions") == [(0,)]
+
+
+async def test_the_card_of_what_was_forgotten_is_taken_away_and_the_name_with_it(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, platform="telegram")
+    await apply(world, [message(world, 1, "Are you free on Friday evening?")])
+    await world.pump(seconds=10)
+    state = PostgresState(database, owner, world.host.account.id)
+    await state.put(f"card:{world.card.key}", "where it stands")
+    await state.put("direct:ines", "Ines")
+    await state.put("commands", "ours")
+    await world.host.show_cards()
+    assert len(world.bot.cards) == 1
+    async with database.owner(owner) as connection:
+        await forget(connection, owner, await find_named(connection, owner, "Ines"))
+    await world.host.show_cards()
+    assert world.bot.cards == {}
+    assert await state.keys("direct:") == ()
+    assert await state.keys("commands") == ("commands",)
 
 
 # ─── Windows ─────────────────────────────────────────────────────────────────────────────────

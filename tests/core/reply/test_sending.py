@@ -244,3 +244,27 @@ async def test_a_group_turn_answers_in_the_group(world: World) -> None:
     world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
     await world.pump()
     assert [posted.chat.chat for posted in world.bot.sent] == ["team"]
+
+
+async def test_in_company_the_reply_names_the_message_that_it_answers(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner)
+    ines = Person(id="ines", name="Ines")
+    asked = world.bot.say(
+        "crew",
+        ines,
+        "Mara, when do you come?",
+        chat_kind=ChatKind.GROUP,
+        members=(ines,),
+        mentions_owner=True,
+    )
+    await world.pump(seconds=5)
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent[0].reply_to == asked.message_id
+    world.bot.say("ines", ines, "And will you bring the tent?")
+    await world.pump(seconds=5)
+    world.bot.press(world.card.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent[1].reply_to is None
