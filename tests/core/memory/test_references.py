@@ -25,7 +25,9 @@ async def test_an_ambiguous_name_is_refused_with_the_candidates(database: Databa
         world = await World(owner=owner).open(connection)
         await world.contact(connection, "Sam Ek")
         await world.contact(connection, "Sam Oja")
-        with pytest.raises(BadInput, match=r"'sam' may be Sam Ek \(\d+\), Sam Oja \(\d+\)"):
+        with pytest.raises(
+            BadInput, match=r"'sam' may be Sam Ek \(\d+\) on telegram, Sam Oja \(\d+\) on telegram"
+        ):
             await find_contact(connection, owner, "sam")
         with pytest.raises(BadInput, match="No contact is called"):
             await find_contact(connection, owner, "")
