@@ -115,7 +115,7 @@ def _connect(settings: Settings, platform: Platform, *, ask: bool) -> None:
     login = _login(settings, platform, ask=ask)
     if not ask and (lacking := missing_in(login)):
         raise BadInput(f"Put {' and '.join(lacking)} into .env, or leave out --defaults and be asked.")
-    checked = asyncio.run(opened(login, settings).check())
+    checked = asyncio.run(_checked(login, settings))
     _tell(checked)
     if not checked.opens:
         raise BadInput(f"Nothing was kept. Mend this, and say 'locum connect {platform}' again.")
@@ -161,6 +161,10 @@ async def _paired(login: Login, settings: Settings) -> str:
         )
 
     return await owner_by_code(settings.telegram_api_url, login.secret("token"), code, tell)
+
+
+async def _checked(login: Login, settings: Settings) -> Checked:
+    return await opened(login, settings).check()
 
 
 def _tell(checked: Checked) -> None:

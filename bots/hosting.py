@@ -53,12 +53,26 @@ class Fares:
     tries: int = 0
     """Failures since it last ran for a while."""
 
+    @property
+    def name(self) -> str:
+        """The platform, as it is shown; an account's id beside it stays as it is."""
+        return f"{self.platform[:1].upper()}{self.platform[1:]}"
+
+    @property
+    def told(self) -> str:
+        """The sentence, with the platform's name where it does not begin with it."""
+        return self.sentence if self.sentence.startswith(self.name) else f"{self.name}: {self.sentence}"
+
     def went_up(self) -> None:
         self.state, self.sentence = "up", "connected"
 
     def failed(self, sentence: str) -> None:
         self.state, self.sentence = "trouble", sentence
         self.tries += 1
+
+
+def _say_nothing(sentence: str) -> None:
+    del sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +104,12 @@ class Hosting:
     patience: Patience = field(default_factory=Patience)
     holder: str = field(default_factory=holder_of_this_process)
     fares: dict[str, Fares] = field(default_factory=dict[str, Fares])
+    tell: Callable[[str], None] = _say_nothing
+    """Is told in a sentence when a platform's bot comes up, and when it fails of something new."""
 
     def troubles(self) -> tuple[str, ...]:
         """A sentence for each platform that does not work just now."""
-        return tuple(
-            f"{each.platform}: {each.sentence}" for each in self.fares.values() if each.state == "trouble"
-        )
+        return tuple(each.told for each in self.fares.values() if each.state == "trouble")
 
     def expect(self, platform: str) -> Fares:
         """How that platform's bot fares; it is listed from now on."""
@@ -114,9 +128,22 @@ class Hosting:
                 if loop.time() - started > self.patience.steady:
                     fares.tries = 0
                 cause = cause_of(error)
-                fares.failed(sentence_for(cause))
+                self._say_failed(fares, sentence_for(cause))
                 log.warning("bot.failed", platform=platform, error=type(cause).__name__, tries=fares.tries)
                 await asyncio.sleep(self.patience.wait(fares.tries, cause))
+
+    def _say_up(self, fares: Fares) -> None:
+        news = fares.state != "up"
+        fares.went_up()
+        if news:
+            self.tell(fares.told)
+
+    def _say_failed(self, fares: Fares, sentence: str) -> None:
+        """Once for each trouble: a bot that is tried again and again says nothing new."""
+        news = fares.sentence != sentence
+        fares.failed(sentence)
+        if news:
+            self.tell(fares.told)
 
     async def _host(self, open_host: Callable[[], Awaitable[BotHost]], fares: Fares) -> None:
         host = await open_host()
@@ -124,7 +151,7 @@ class Hosting:
         await _hold(lease)
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = host.run(self.announce, fares.went_up, redis=self.redis)
+                running = host.run(self.announce, lambda: self._say_up(fares), redis=self.redis)
                 tasks.create_task(_unless_given_up(running))
                 tasks.create_task(_stay(lease))
         finally:

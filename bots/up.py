@@ -37,6 +37,7 @@ from core.reply.timing import disclosure, timing
 from core.reply.worker import announce_lane, run_workers
 from core.runtime import Locum, open_expert_of, open_teachers
 from core.storage.live import publish
+from core.terminal import said
 
 Part = Literal["worker", "console", "bots"]
 
@@ -84,7 +85,11 @@ async def run(locum: Locum, only: Part | None) -> None:
                     teacher_outside=leaves_machine(locum.settings.teacher_url),
                 )
             )
-        hosting = Hosting(announce=lambda lane: announce_lane(locum.redis, lane), redis=locum.redis)
+        hosting = Hosting(
+            announce=lambda lane: announce_lane(locum.redis, lane),
+            redis=locum.redis,
+            tell=lambda sentence: out.print(said(sentence)),
+        )
         if only != "worker":
             await _host_platforms(locum, path, hosting, tasks)
         if only in (None, "console"):
@@ -188,7 +193,7 @@ def _platform_probes(hosting: Hosting) -> tuple[Probe, ...]:
 
     def ask(fares: Fares) -> Probe:
         async def answer() -> Health:
-            return Health(name=fares.platform.title(), state=states[fares.state], detail=fares.sentence)
+            return Health(name=fares.name, state=states[fares.state], detail=fares.sentence)
 
         return answer
 

@@ -123,7 +123,10 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr = Field(
         default=SecretStr(""), description="The app's xapp token, for Socket Mode."
     )
-    slack_owner_id: str = Field(default="", description="Your own Slack user id: nobody else is obeyed.")
+    slack_owner_id: str = Field(
+        default="",
+        description="Your own Slack user id: nobody else is obeyed. Empty: your user token tells it.",
+    )
     slack_api_url: str = Field(default="https://slack.com/api/", description="The Web API's address.")
     slack_signing_secret: SecretStr = Field(
         default=SecretStr(""), description="For events over HTTP in place of Socket Mode."

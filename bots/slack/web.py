@@ -32,7 +32,7 @@ HALF_DONE = frozenset({"fatal_error", "internal_error", "service_unavailable", "
 
 REVOKED_SENTENCE = (
     "Slack does not accept the tokens any more: install the app to the workspace again,"
-    " and run `locum connect slack` with the new ones."
+    " and run 'locum connect slack' with the new ones."
 )
 
 _quiet = logging.getLogger("locum.slack")

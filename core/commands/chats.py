@@ -246,8 +246,13 @@ def audit(
         )
         return
     for at, actor, action, subject in rows:
-        about = ", ".join(f"{key} {value}" for key, value in subject.items() if value not in ("", None))
+        about = ", ".join(f"{key} {value}" for key, value in subject.items() if _tells(value))
         out.print(f"{at:%Y-%m-%d %H:%M}", actor, action, said(about, "dim"))
+
+
+def _tells(value: object) -> bool:
+    """Whether it is worth a word: nothing is told of what was empty, or of which there were none."""
+    return isinstance(value, bool) or value not in ("", None, 0)
 
 
 async def _work(work: Callable[[Connection, OwnerId], Awaitable[T]], *, refresh: bool = False) -> T:

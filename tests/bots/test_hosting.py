@@ -72,7 +72,8 @@ async def test_a_bot_that_cannot_start_leaves_the_others_working_and_comes_back(
 ) -> None:
     moody = MoodyBot("slack", start_errors=[PlatformError("Slack is away.")] * 3, running_errors=[])
     steady = MoodyBot("telegram", start_errors=[], running_errors=[])
-    hosting = Hosting(announce=nobody, patience=QUICK)
+    told: list[str] = []
+    hosting = Hosting(announce=nobody, patience=QUICK, tell=told.append)
     async with asyncio.TaskGroup() as tasks:
         kept = [
             tasks.create_task(hosting.keep(bot.platform, lambda bot=bot: host_of(database, owner, bot)))
@@ -82,11 +83,12 @@ async def test_a_bot_that_cannot_start_leaves_the_others_working_and_comes_back(
         await until(
             lambda: hosting.fares["telegram"].state == "up" and hosting.fares["slack"].state == "trouble"
         )
-        assert hosting.troubles() == ("slack: Slack is away.",)
+        assert hosting.troubles() == ("Slack is away.",)
         steady.say("jonas", "jonas", "still there?")
         await until(lambda: not steady.unacknowledged)
         await until(lambda: hosting.fares["slack"].state == "up")
         assert hosting.troubles() == ()
+        assert sorted(told) == ["Slack is away.", "Slack: connected", "Telegram: connected"]
         for task in kept:
             task.cancel()
 
@@ -177,7 +179,7 @@ async def test_a_database_that_is_away_does_not_hide_why_a_bot_failed(
         hosting = Hosting(announce=nobody, patience=Patience(first=60, longest=60))
         keeping = asyncio.create_task(hosting.keep("slack", lambda: returned(host)))
         await until(lambda: hosting.expect("slack").tries == 1)
-        assert hosting.troubles() == ("slack: The token is gone.",)
+        assert hosting.troubles() == ("Slack: The token is gone.",)
         keeping.cancel()
         await asyncio.wait([keeping])
 

@@ -81,7 +81,9 @@ async def test_a_draft_is_found_by_its_number_while_its_card_is_open(
     found = await desk.draft(draft.draft)
     assert found is not None
     assert (found.chat, found.text) == (world.bot.chat("ines"), draft.text)
-    assert "Decided: suggest" in await desk.why(draft.draft)
+    why = await desk.why(draft.draft)
+    assert "Read: 1 message\nDecided: suggest" in why
+    assert "rests on" in why
     world.bot.owner_types("ines", "I'll call you")
     await world.pump()
     assert await desk.draft(draft.draft) is None

@@ -61,6 +61,21 @@ async def test_forgetting_is_asked_twice(discord: Scene) -> None:
         assert discord.desk.asked == ["forget Jonas False"]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("forget", "Whom or what?"),
+        ("forget nobody", "Nobody is called"),
+        ("really forget nobody", "Nobody is called"),
+    ],
+)
+async def test_a_name_that_fits_nobody_is_no_question(discord: Scene, line: str, told: str) -> None:
+    async with discord.running() as core:
+        answer = await answer_to(discord, core, line)
+    assert told in answer
+    assert "really forget" not in answer
+
+
 async def test_chats_are_listed_and_ruled_by_name(discord: Scene) -> None:
     discord.desk.know(discord.chat("jonas"), "Jonas")
     discord.desk.know(discord.chat("dana"), "Dana", listened=False)

@@ -1,0 +1,21 @@
+"""docs/cards.md shows what the bots show."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+
+
+def loaded() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_cards", ROOT / "docs" / "make_cards.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def test_the_page_is_current() -> None:
+    made = await loaded().the_page()
+    assert made == (ROOT / "docs" / "cards.md").read_text(encoding="utf-8"), "run: python docs/make_cards.py"
