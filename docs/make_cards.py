@@ -25,6 +25,8 @@ from tests.bots.standins import MemoryDesk, MemoryState  # noqa: E402
 ASKED = "And is the sauna booked for Saturday?"
 SECONDS = 20.0
 PAGE = ROOT / "docs" / "cards.md"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- cards: written by docs/make_cards.py -->", "<!-- end of cards -->"
 HEAD = """# What a card looks like
 
 Jonas wrote two lines; Mara, whose Locum this is, gets a card. The blocks below are what each platform's double shows
@@ -164,12 +166,31 @@ async def discord() -> str:
 SHOWN: dict[str, Callable[[], Awaitable[str]]] = {"telegram": telegram, "slack": slack, "discord": discord}
 
 
-async def the_page() -> str:
-    parts = [HEAD]
-    for platform, show in SHOWN.items():
-        parts.append(f"## {platform.title()}\n\n````text\n{await show()}\n````\n\n{FOOT[platform]}\n")
-    return "\n".join(parts)
+async def the_transcripts() -> dict[str, str]:
+    """By platform: what its double shows."""
+    return {platform: f"````text\n{await show()}\n````" for platform, show in SHOWN.items()}
+
+
+def the_page(shown: dict[str, str]) -> str:
+    parts = [f"## {platform.title()}\n\n{card}\n\n{FOOT[platform]}\n" for platform, card in shown.items()]
+    return "\n".join([HEAD, *parts])
+
+
+def the_summary(shown: dict[str, str]) -> str:
+    """README's part: each card folded, its markers included."""
+    folded = (
+        f"<details><summary>A card on {platform.title()}</summary>\n\n{card}\n\n</details>\n"
+        for platform, card in shown.items()
+    )
+    return "\n".join([BEGIN, "", *folded, END])
+
+
+def main() -> None:
+    shown = asyncio.run(the_transcripts())
+    PAGE.write_text(the_page(shown), encoding="utf-8")
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN, 1)
+    README.write_text(before + the_summary(shown) + rest.split(END, 1)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(asyncio.run(the_page()), encoding="utf-8")
+    main()

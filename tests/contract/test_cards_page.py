@@ -1,4 +1,4 @@
-"""docs/cards.md shows what the bots show."""
+"""docs/cards.md and README show what the bots show."""
 
 import importlib.util
 from pathlib import Path
@@ -16,6 +16,9 @@ def loaded() -> ModuleType:
     return module
 
 
-async def test_the_page_is_current() -> None:
-    made = await loaded().the_page()
-    assert made == (ROOT / "docs" / "cards.md").read_text(encoding="utf-8"), "run: python docs/make_cards.py"
+async def test_the_page_and_the_readme_are_current() -> None:
+    module = loaded()
+    shown = await module.the_transcripts()
+    page = (ROOT / "docs" / "cards.md").read_text(encoding="utf-8")
+    assert module.the_page(shown) == page, "run: python docs/make_cards.py"
+    assert module.the_summary(shown) in (ROOT / "README.md").read_text(encoding="utf-8")
