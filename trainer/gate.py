@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainer.evaluate import ACTIVE, BASE, CANDIDATE, Evaluation, Interval
+from trainer.figures import ACTIVE, BASE, CANDIDATE, Evaluation, Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

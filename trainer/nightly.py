@@ -10,9 +10,12 @@ sft, a row for the base with memory in its prompt, and a start by the owner's cl
 """
 
 import asyncio
+import json
 import shutil
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,16 +26,16 @@ import structlog
 from core.errors import BadInput, LocumError
 from core.ids import OwnerId
 from core.memory.adapter_files import drop_files
-from core.models.calm import calm
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
 from trainer import adapters, runs
 from trainer.dataset import build_dataset, read_windows
+from trainer.figures import Canary, evaluation_of
+from trainer.gate import Bounds, Verdict, judge
 from trainer.history import said_by_all
 from trainer.recipe import Recipe
 from trainer.runs import Run, Step
 from trainer.split import Part
-from trainer.verdict import Bounds, Verdict
 from trainer.windows import Window
 
 log = structlog.get_logger()
@@ -59,7 +62,8 @@ class Night:
     base: Base
     recipe: Recipe = field(default_factory=Recipe)
     bounds: Bounds = field(default_factory=Bounds)
-    canaries: tuple[Any, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+    """Planted secrets, where somebody planted some."""
     on_step: Callable[[str], None] = lambda _: None
     tell: Callable[[str], None] = lambda _: None
 
@@ -91,17 +95,19 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
     with runs.only_one(night.home):
         run = await snapshot(night, from_step)
         try:
-            await dataset(night, run)
-            await sft(night, run)
-            await evaluate(night, run)
-            verdict = gate(night, run)
-            outcome = await promote(night, run, verdict)
+            outcome = await _decided(night, run)
+            if outcome is None:
+                await dataset(night, run)
+                await sft(night, run)
+                await evaluate(night, run)
+                outcome = await promote(night, run, gate(night, run))
         except NotTonight as reason:
-            outcome = await skip(night, run, str(reason))
+            outcome = Outcome(run_id=run.id, state="skipped", sentence=str(reason))
         except Exception as error:
             async with night.database.owner(night.owner_id) as connection:
                 await runs.end(connection, night.owner_id, run.id, "failed", type(error).__name__)
             raise
+        await finish(night, run, outcome)
         log.info("training.finished", run_id=run.id, state=outcome.state, adapter=outcome.adapter)
         return outcome
 
@@ -220,19 +226,19 @@ async def sft(night: Night, run: Run) -> None:
     """The adapter's weights in `sft/`, in place once they are whole; a training cut short begins again."""
     night.on_step(Step.SFT)
     if not run.has(Step.SFT):
-        with calm() as stopped:
+        with stoppable() as stopped:
             await asyncio.to_thread(_train, night, run, stopped)
     night.on_step(f"{Step.SFT}: whole")
 
 
-def _train(night: Night, run: Run, stopped: Callable[[], bool]) -> None:
+def _train(night: Night, run: Run, stopped: threading.Event) -> None:
     from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.likelihood import load_base  # noqa: PLC0415 -- as above
     from trainer.sft import Progress, train  # noqa: PLC0415 -- as above
 
     recipe = night.recipe
     tokenizer, model = load_base(night.base.folder, recipe.threads)
-    windows = read_windows(run.path("dataset.jsonl"))
+    windows = sorted(read_windows(run.path("dataset.jsonl")), key=lambda window: window.digest)
     examples = {
         part: [
             example
@@ -245,8 +251,7 @@ def _train(night: Night, run: Run, stopped: Callable[[], bool]) -> None:
         raise NotTonight("Nothing that this base model's context can hold was left to learn from.")
 
     def tell(progress: Progress) -> None:
-        if stopped():
-            raise asyncio.CancelledError
+        _go_on(stopped)
         night.tell(
             f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, "
             f"{progress.bits_per_byte:.3f} bits/byte on the validation part"
@@ -261,6 +266,21 @@ def _train(night: Night, run: Run, stopped: Callable[[], bool]) -> None:
     run.write(Step.SFT, {**asdict(done), "sha256": runs.digest_of(run.path("sft"))})
 
 
+@contextmanager
+def stoppable() -> Generator[threading.Event]:
+    """A thread cannot be cancelled: it looks at this, which is set when nobody waits for it any more."""
+    stopped = threading.Event()
+    try:
+        yield stopped
+    finally:
+        stopped.set()
+
+
+def _go_on(stopped: threading.Event) -> None:
+    if stopped.is_set():
+        raise InterruptedError("Nobody waits for this any more.")
+
+
 # ─── evaluate ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -272,12 +292,12 @@ async def evaluate(night: Night, run: Run) -> None:
             raise BadInput(f"The weights of run {run.id} are not those that were trained: use --from sft.")
         async with night.database.owner(night.owner_id) as connection:
             active = await adapters.active_adapter(connection, night.owner_id)
-        with calm():
-            await asyncio.to_thread(_evaluate, night, run, active)
+        with stoppable() as stopped:
+            await asyncio.to_thread(_evaluate, night, run, active, stopped)
     night.on_step(f"{Step.EVALUATE}: whole")
 
 
-def _evaluate(night: Night, run: Run, active: adapters.Adapter | None) -> None:
+def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: threading.Event) -> None:
     from trainer import evaluate as evaluation  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.examples import moments  # noqa: PLC0415 -- as above
 
@@ -289,6 +309,11 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None) -> None:
         if window.part is Part.HELD_OUT
         for moment in moments(window)
     ]
+
+    def tell(row: str) -> None:
+        _go_on(stopped)
+        night.tell(f"judging: {row}")
+
     found = evaluation.evaluate(
         night.base.folder,
         run.path("sft"),
@@ -299,7 +324,7 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None) -> None:
         batch_tokens=night.recipe.batch_tokens,
         threads=night.recipe.threads,
         seed=night.recipe.seed,
-        tell=lambda row: night.tell(f"judging: {row}"),
+        tell=tell,
     )
     run.write(Step.EVALUATE, {**found.as_document(), "incumbent": incumbent})
 
@@ -309,9 +334,6 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None) -> None:
 
 def gate(night: Night, run: Run) -> Verdict:
     """Whether the candidate may serve, with reasons."""
-    from trainer.evaluate import evaluation_of  # noqa: PLC0415 -- torch takes seconds to import
-    from trainer.gate import judge  # noqa: PLC0415 -- as above
-
     night.on_step(Step.GATE)
     if not run.has(Step.GATE):
         told = run.read(Step.EVALUATE)
@@ -334,30 +356,28 @@ async def promote(night: Night, run: Run, verdict: Verdict) -> Outcome:
         await asyncio.to_thread(_place, night, run, name)
     night.on_step("promote: placed")
     async with night.database.owner(night.owner_id) as connection:
-        state, reason = await _decide(connection, night, run, name, verdict)
-        metrics = {"evaluation": run.read(Step.EVALUATE), "training": run.read(Step.SFT)}
-        await runs.end(connection, night.owner_id, run.id, "done", reason, metrics)
+        await _decide(connection, night, run, name, verdict)
     night.on_step("promote: decided")
-    async with night.database.owner(night.owner_id) as connection:
-        await drop_files(connection, night.owner_id, night.home)
-    outcome = Outcome(
-        run_id=run.id,
-        state="promoted" if state == "active" else "refused",
-        sentence=reason,
-        adapter=name,
-    )
-    _close(night, run, outcome)
-    night.on_step(f"{Step.PROMOTE}: whole")
+    outcome = await _decided(night, run)
+    assert outcome, "decided above"  # noqa: S101 -- for the type checker
     return outcome
+
+
+async def _decided(night: Night, run: Run) -> Outcome | None:
+    """What became of the run's candidate, where that is written already."""
+    async with night.database.owner(night.owner_id) as connection:
+        known = await adapters.list_adapters(connection, night.owner_id)
+    for one in known:
+        if one.run_id == run.id:
+            state = "refused" if one.state in {"refused", "retired"} else "promoted"
+            return Outcome(run_id=run.id, state=state, sentence=one.reason, adapter=one.name)
+    return None
 
 
 async def _decide(
     connection: Connection, night: Night, run: Run, name: str, verdict: Verdict
-) -> tuple[str, str]:
-    """The adapter's row; one that was written before this process began is left as it is."""
-    known = [one for one in await adapters.list_adapters(connection, night.owner_id) if one.name == name]
-    if known:
-        return known[0].state, known[0].reason
+) -> None:
+    """Write the adapter's row: active, or refused with the reason."""
     await _hold_sources(connection, night, run)
     objection = await _objection(connection, night, run)
     incumbent = await adapters.active_adapter(connection, night.owner_id)
@@ -377,7 +397,6 @@ async def _decide(
         reason=reason,
         scores=told,
     )
-    return state, reason
 
 
 async def _hold_sources(connection: Connection, night: Night, run: Run) -> None:
@@ -423,8 +442,6 @@ def _place(night: Night, run: Run, name: str) -> None:
 
 
 def _write_manifest(file: Path, night: Night, run: Run) -> None:
-    import json  # noqa: PLC0415
-
     manifest = {
         "base_model": night.base.name,
         "run": run.id,
@@ -435,17 +452,14 @@ def _write_manifest(file: Path, night: Night, run: Run) -> None:
     file.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-async def skip(night: Night, run: Run, sentence: str) -> Outcome:
-    """No adapter, and why."""
+async def finish(night: Night, run: Run, outcome: Outcome) -> None:
+    """Nothing private stays; the manifest says how it ended. The row ends last: until then a kill is made good."""
     async with night.database.owner(night.owner_id) as connection:
-        await runs.end(connection, night.owner_id, run.id, "skipped", sentence)
-    outcome = Outcome(run_id=run.id, state="skipped", sentence=sentence)
-    _close(night, run, outcome)
-    return outcome
-
-
-def _close(night: Night, run: Run, outcome: Outcome) -> None:
-    """Nothing private stays; the manifest says how it ended, and is written last."""
+        await drop_files(connection, night.owner_id, night.home)
     run.drop_private()
     whole = {step: run.read(step) for step in Step if step is not Step.PROMOTE and run.has(step)}
-    run.write(Step.PROMOTE, {**asdict(outcome), "steps": whole, "settings": night.settings})
+    run.write(Step.PROMOTE, {**asdict(outcome), "steps": whole})
+    night.on_step("finish: written")
+    state = "skipped" if outcome.state == "skipped" else "done"
+    async with night.database.owner(night.owner_id) as connection:
+        await runs.end(connection, night.owner_id, run.id, state, outcome.sentence, whole)

@@ -174,6 +174,7 @@ class _Run:
         self._step += 1
         self._supervised += batch.supervised
         self._training_seconds += time.monotonic() - began
+        self._say()
 
     def _look(self) -> bool:
         """Measure the validation part; False once that has brought nothing for too long."""
@@ -182,11 +183,13 @@ class _Run:
         if value < self._best[0]:
             kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
             self._best = (value, self._step, kept)
-        self._tell(
-            Progress(step=self._step, steps=self._steps, seconds=self._seconds(), bits_per_byte=value)
-        )
+        self._say()
         since_best = sum(step > self._best[1] for step, _ in self._curve)
         return since_best < self._recipe.patience
+
+    def _say(self) -> None:
+        seen = self._curve[-1][1]
+        self._tell(Progress(step=self._step, steps=self._steps, seconds=self._seconds(), bits_per_byte=seen))
 
     def _rate(self, step: int) -> float:
         warm = max(1, round(self._recipe.warm_up * self._steps))
