@@ -128,7 +128,12 @@ def read_windows(file: Path) -> list[Window]:
 
 def _window_of(told: dict[str, Any]) -> Window:
     turns = [
-        WindowTurn(**{**turn, "no_loss": tuple((int(a), int(b)) for a, b in turn["no_loss"])})
+        WindowTurn(
+            role=turn["role"],
+            text=turn["text"],
+            learn=turn["learn"],
+            no_loss=tuple((int(begin), int(end)) for begin, end in turn["no_loss"]),
+        )
         for turn in told["turns"]
     ]
     return Window(

@@ -71,11 +71,11 @@ def evaluate(
 def another_context(chosen: Sequence[Moment], seed: int) -> list[int]:
     """For each moment the place of another one, of another conversation week wherever there is one."""
     chance = np.random.default_rng(seed)
-    places = np.arange(len(chosen))
+    places = range(len(chosen))
     drawn: list[int] = []
     for place, moment in enumerate(chosen):
-        foreign = [int(i) for i in places if chosen[i].cluster != moment.cluster]
-        near = [int(i) for i in places if i != place]
+        foreign = [i for i in places if chosen[i].cluster != moment.cluster]
+        near = [i for i in places if i != place]
         drawn.append(int(chance.choice(foreign or near or [place])))
     return drawn
 
@@ -99,7 +99,7 @@ class Draws:
         return Interval(value=value, low=float(low), high=float(high))
 
     def _by_cluster(self, figures: Figures) -> Figures:
-        return np.bincount(self._member, weights=figures, minlength=self.clusters)
+        return np.bincount(self._member, weights=figures, minlength=self.clusters).astype(np.float64)
 
 
 class _Judged:
@@ -114,7 +114,9 @@ class _Judged:
 
     def usable(self, moments: Sequence[Moment]) -> list[Moment]:
         """Those whose reply fits behind the longest system text."""
-        longest = max((moment.context[0] for moment in moments), key=lambda turn: len(turn.text), default=None)
+        longest = max(
+            (moment.context[0] for moment in moments), key=lambda turn: len(turn.text), default=None
+        )
         return [
             moment
             for moment in moments

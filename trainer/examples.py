@@ -128,6 +128,4 @@ class _Building:
             self._targets.append(token if learned else NOT_LEARNED)
 
     def _render(self, chat: list[dict[str, str]], *, answering: bool) -> str:
-        return str(
-            self._tokenizer.apply_chat_template(chat, add_generation_prompt=answering, tokenize=False)
-        )
+        return str(self._tokenizer.apply_chat_template(chat, add_generation_prompt=answering, tokenize=False))

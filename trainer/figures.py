@@ -69,13 +69,13 @@ def evaluation_of(told: dict[str, Any]) -> Evaluation:
         return Interval(**given) if given else None
 
     return Evaluation(
-        **{
-            **told,
-            "rows": {name: Interval(**row) for name, row in told["rows"].items()},
-            "against_base": Interval(**told["against_base"]),
-            "against_active": interval(told["against_active"]),
-            "context": {name: Interval(**row) for name, row in told["context"].items()},
-            "exposures": tuple(Exposure(**one) for one in told["exposures"]),
-            "digests": tuple(told["digests"]),
-        }
+        moments=told["moments"],
+        clusters=told["clusters"],
+        rows={name: Interval(**row) for name, row in told["rows"].items()},
+        against_base=Interval(**told["against_base"]),
+        against_active=interval(told["against_active"]),
+        context={name: Interval(**row) for name, row in told["context"].items()},
+        general=told["general"],
+        exposures=tuple(Exposure(**one) for one in told["exposures"]),
+        digests=tuple(told["digests"]),
     )

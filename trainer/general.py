@@ -12,7 +12,10 @@ _CHATS = (
     ("Translate 'good morning' into Spanish.", "Good morning in Spanish is buenos días."),
     (
         "Why is the sky blue?",
-        "Air scatters the short waves of sunlight more than the long ones, so that blue light reaches us from every direction.",
+        (
+            "Air scatters the short waves of sunlight more than the long ones, "
+            "so that blue light reaches us from every direction."
+        ),
     ),
     (
         "Give me three tips for sleeping better.",
@@ -21,12 +24,18 @@ _CHATS = (
     ("What is 17 plus 25?", "17 plus 25 is 42."),
     (
         "Write a polite email that declines a meeting.",
-        "Thank you for the invitation. Unfortunately I cannot attend on that day. Could we find another time next week?",
+        (
+            "Thank you for the invitation. Unfortunately I cannot attend on that day. "
+            "Could we find another time next week?"
+        ),
     ),
     ("What does a bee collect from flowers?", "A bee collects nectar and pollen from flowers."),
     (
         "Explain what a database index is.",
-        "An index is a sorted structure beside a table that lets the database find rows by a column's value without reading every row.",
+        (
+            "An index is a sorted structure beside a table that lets the database find rows "
+            "by a column's value without reading every row."
+        ),
     ),
     ("Name the four seasons.", "The four seasons are spring, summer, autumn and winter."),
     (

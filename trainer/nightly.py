@@ -29,6 +29,7 @@ from core.memory.adapter_files import drop_files
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
 from trainer import adapters, runs
+from trainer.convert import Base, for_llama
 from trainer.dataset import build_dataset, read_windows
 from trainer.figures import Canary, evaluation_of
 from trainer.gate import Bounds, Verdict, judge
@@ -39,17 +40,6 @@ from trainer.split import Part
 from trainer.windows import Window
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The model that is trained on top of. `name` carries the fingerprint of its weights, as serving does."""
-
-    name: str
-    folder: Path
-    """For torch."""
-    gguf: Path | None = None
-    """For llama.cpp, where that serves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +170,7 @@ async def dataset(night: Night, run: Run) -> None:
             Step.DATASET,
             {**counts.as_document(), "sources": len(learned), "sha256": runs.digest_of(file)},
         )
-    _check_enough(night, read_windows(run.path("dataset.jsonl")))
+    check_enough(night, read_windows(run.path("dataset.jsonl")))
     night.on_step(f"{Step.DATASET}: whole")
 
 
@@ -192,14 +182,12 @@ async def _still_stands(night: Night, run: Run) -> bool:
     wanted = {message for window in read_windows(file) for message in window.message_ids}
     async with night.database.owner(night.owner_id) as connection:
         usable = {
-            said.message_id
-            async for said in said_by_all(connection, night.owner_id)
-            if not said.left_out
+            said.message_id async for said in said_by_all(connection, night.owner_id) if not said.left_out
         }
         return wanted <= usable and not await _objection(connection, night, run)
 
 
-def _check_enough(night: Night, windows: list[Window]) -> None:
+def check_enough(night: Night, windows: list[Window]) -> None:
     turns = Counter[Part]()
     for window in windows:
         turns[window.part] += sum(turn.learn for turn in window.turns)
@@ -353,7 +341,7 @@ async def promote(night: Night, run: Run, verdict: Verdict) -> Outcome:
     night.on_step(Step.PROMOTE)
     name = f"l2-{run.id}"
     if verdict.promoted:
-        await asyncio.to_thread(_place, night, run, name)
+        await _place(night, run, name)
     night.on_step("promote: placed")
     async with night.database.owner(night.owner_id) as connection:
         await _decide(connection, night, run, name, verdict)
@@ -374,9 +362,7 @@ async def _decided(night: Night, run: Run) -> Outcome | None:
     return None
 
 
-async def _decide(
-    connection: Connection, night: Night, run: Run, name: str, verdict: Verdict
-) -> None:
+async def _decide(connection: Connection, night: Night, run: Run, name: str, verdict: Verdict) -> None:
     """Write the adapter's row: active, or refused with the reason."""
     await _hold_sources(connection, night, run)
     objection = await _objection(connection, night, run)
@@ -417,16 +403,14 @@ async def _hold_sources(connection: Connection, night: Night, run: Run) -> None:
 
 async def _objection(connection: Connection, night: Night, run: Run) -> str:
     """Why what was learned may not be used any more; empty where all of it may."""
-    standing = [
-        said async for said in said_by_all(connection, night.owner_id, learned_in=run.id)
-    ]
+    standing = [said async for said in said_by_all(connection, night.owner_id, learned_in=run.id)]
     gone = int(run.read(Step.DATASET)["sources"]) - sum(not said.left_out for said in standing)
     if not gone:
         return ""
     return f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
 
 
-def _place(night: Night, run: Run, name: str) -> None:
+async def _place(night: Night, run: Run, name: str) -> None:
     """The weights where serving finds them, with what they are; in place when they are whole."""
     target = adapter_folder(night.home, name)
     unfinished = target.with_name(f"{name}.unfinished")
@@ -434,22 +418,21 @@ def _place(night: Night, run: Run, name: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.copytree(run.path("sft"), unfinished)
     unfinished.chmod(0o700)
-    placed = Run(id=run.id, folder=unfinished)
-    placed.path("README.md").unlink(missing_ok=True)
-    _write_manifest(placed.path(MANIFEST), night, run)
-    runs.remove(target)
-    unfinished.rename(target)
-
-
-def _write_manifest(file: Path, night: Night, run: Run) -> None:
+    (unfinished / "README.md").unlink(missing_ok=True)
+    llama = await for_llama(unfinished, night.base, night.recipe.threads)
+    if not llama.served:
+        night.tell(llama.sentence)
     manifest = {
         "base_model": night.base.name,
         "run": run.id,
         "recipe": asdict(night.recipe),
         "dataset_sha256": run.read(Step.DATASET)["sha256"],
         "weights_sha256": run.read(Step.SFT)["sha256"],
+        "llama": asdict(llama),
     }
-    file.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    runs.remove(target)
+    unfinished.rename(target)
 
 
 async def finish(night: Night, run: Run, outcome: Outcome) -> None:
@@ -457,7 +440,9 @@ async def finish(night: Night, run: Run, outcome: Outcome) -> None:
     async with night.database.owner(night.owner_id) as connection:
         await drop_files(connection, night.owner_id, night.home)
     run.drop_private()
-    whole = {step: run.read(step) for step in Step if step is not Step.PROMOTE and run.has(step)}
+    whole: dict[str, Any] = {
+        step.value: run.read(step) for step in Step if step is not Step.PROMOTE and run.has(step)
+    }
     run.write(Step.PROMOTE, {**asdict(outcome), "steps": whole})
     night.on_step("finish: written")
     state = "skipped" if outcome.state == "skipped" else "done"

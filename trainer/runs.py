@@ -126,10 +126,13 @@ async def begin(connection: Connection, owner_id: OwnerId, home: Path, settings:
     return run
 
 
-async def unfinished(connection: Connection, owner_id: OwnerId, home: Path) -> tuple[Run, dict[str, Any]] | None:
+async def unfinished(
+    connection: Connection, owner_id: OwnerId, home: Path
+) -> tuple[Run, dict[str, Any]] | None:
     """The newest run that was cut short or failed, with its settings; None where the newest one ended."""
     cursor = await connection.execute(
-        "SELECT id, state, settings FROM training_runs WHERE owner_id = %s ORDER BY id DESC LIMIT 1", [owner_id]
+        "SELECT id, state, settings FROM training_runs WHERE owner_id = %s ORDER BY id DESC LIMIT 1",
+        [owner_id],
     )
     row = await cursor.fetchone()
     if row is None or row[1] not in {"running", "failed"}:

@@ -116,9 +116,7 @@ class _Run:
         tell: Callable[[Progress], None],
     ) -> None:
         self._model = adapted.get_base_model()
-        self._weights = {
-            name: weight for name, weight in adapted.named_parameters() if weight.requires_grad
-        }
+        self._weights = {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad}
         self._validation = validation
         self._recipe = recipe
         self._steps = steps
@@ -205,5 +203,3 @@ def bits_per_byte(model: Any, examples: Sequence[Example], most_tokens: int) -> 
     """Of all learned words together; infinite where there are none."""
     size = sum(example.bytes for example in examples)
     return sum(word_nats(model, examples, most_tokens)) / (size * math.log(2)) if size else math.inf
-
-

@@ -1,4 +1,4 @@
-"""Weights that may no longer exist: what was retired, because something it learned from is gone, and what was refused."""
+"""Weights that may no longer exist: of adapters that were refused, or retired for what they learned from."""
 
 import shutil
 from pathlib import Path

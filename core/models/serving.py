@@ -7,9 +7,8 @@ active; a process that serves finds it here by its name, without a restart.
 
 import asyncio
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import structlog
 
@@ -35,15 +34,30 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-@dataclass(slots=True, kw_only=True)
+@runtime_checkable
+class FindsAdapters(Protocol):
+    """Optional: adapters loaded by name when they are asked for."""
+
+    async def serves(self, adapter: str) -> bool: ...
+
+
+async def serves(generator: Generator, adapter: str) -> bool:
+    """Whether that generator drafts with the adapter, now or after loading it.
+
+    Raises `ModelError` where the model itself cannot be had.
+    """
+    if isinstance(generator, FindsAdapters):
+        return await generator.serves(adapter)
+    return isinstance(generator, ServesAdapters) and adapter in await generator.adapters()
+
+
 class AdapterShelf:
     """The adapters of one data folder, for one process that serves."""
 
-    home: Path
-
-    def __post_init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        self._home = home
         self._changing = asyncio.Lock()
-        self._failed: set[tuple[str, float]] = set()
+        self._failed: set[str] = set()
 
     async def serve(self, model: Generator, name: str) -> bool:
         """Whether that model now serves the adapter. False where it cannot: then its base drafts.
@@ -54,7 +68,7 @@ class AdapterShelf:
             return False
         async with self._changing:
             loaded = await model.adapters()
-            for gone in [one for one in loaded if read_manifest(adapter_folder(self.home, one)) is None]:
+            for gone in [one for one in loaded if read_manifest(adapter_folder(self._home, one)) is None]:
                 await model.unload_adapter(gone)
             path = self._fitting(model, name)
             if path is None:
@@ -63,7 +77,7 @@ class AdapterShelf:
 
     def _fitting(self, model: Generator, name: str) -> Path | None:
         """The file or folder that this model loads; None where it was trained on another base."""
-        folder = adapter_folder(self.home, name)
+        folder = adapter_folder(self._home, name)
         manifest = read_manifest(folder)
         if manifest is None or manifest.get("base_model") != model.name:
             return None
@@ -72,13 +86,12 @@ class AdapterShelf:
         return folder / LORA if (folder / LORA).is_file() else None
 
     async def _load(self, model: ServesAdapters, name: str, path: Path) -> bool:
-        tried = (name, path.stat().st_mtime)
-        if tried in self._failed:
+        if name in self._failed:
             return False
         try:
             await model.load_adapter(name, path)
         except LocumError as error:
-            self._failed.add(tried)
+            self._failed.add(name)  # a name stands for one version: another try would end alike
             log.warning("adapter.failed", adapter=name, error=type(error).__name__)
             return False
         log.info("adapter.loaded", adapter=name)

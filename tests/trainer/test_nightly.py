@@ -20,9 +20,10 @@ from core.storage.database import Database
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
 from trainer import adapters, runs
+from trainer.convert import Base
 from trainer.figures import Canary
 from trainer.gate import Bounds
-from trainer.nightly import Base, Night, Outcome, nightly
+from trainer.nightly import Night, Outcome, nightly
 from trainer.recipe import Recipe
 from trainer.runs import Step
 from trainer.windows import WindowTurn
@@ -50,7 +51,12 @@ class Killed(BaseException):
 
 
 def night_of(
-    database: Database, owner: OwnerId, home: Path, tiny: Tiny, on_step: Callable[[str], None] = lambda _: None, **others: Any
+    database: Database,
+    owner: OwnerId,
+    home: Path,
+    tiny: Tiny,
+    on_step: Callable[[str], None] = lambda _: None,
+    **others: Any,
 ) -> Night:
     given: dict[str, Any] = {"recipe": QUICK, "bounds": BOUNDS, **others}
     return Night(
@@ -82,6 +88,11 @@ async def count(database: Database, owner: OwnerId, query: bytes) -> int:
 async def state_of(database: Database, owner: OwnerId) -> list[tuple[str, str]]:
     async with database.owner(owner) as connection:
         return [(one.name, one.state) for one in await adapters.list_adapters(connection, owner)]
+
+
+def found(home: Path, name: str) -> list[Path]:
+    """The files of that name in the folders of runs."""
+    return sorted(home.glob(f"runs/*/{name}"))
 
 
 def weights(home: Path, outcome: Outcome) -> str:
@@ -148,7 +159,9 @@ async def test_a_run_killed_at_any_step_goes_on_and_ends_as_one_that_was_not(
             assert _timeless(part) == _timeless(expected["steps"][name]), (step, name)
         assert runs.digest_of(home / "adapters" / outcome.adapter / "adapter_model.safetensors")
         assert weights(home, outcome) == weights(tmp_path / "whole", whole)
-        assert await count(database, owner, b"SELECT count(*) FROM training_runs WHERE state = 'running'") == 0
+        assert (
+            await count(database, owner, b"SELECT count(*) FROM training_runs WHERE state = 'running'") == 0
+        )
         async with database.owner(owner) as connection:
             await adapters.retire(connection, owner, outcome.adapter)
 
@@ -244,7 +257,7 @@ async def test_what_is_forgotten_before_a_killed_run_goes_on_is_not_trained_on(
 
 
 def _sft(home: Path) -> str:
-    (told,) = home.glob("runs/*/sft.json")
+    (told,) = found(home, "sft.json")
     return str(json.loads(told.read_text())["sha256"])
 
 
@@ -302,7 +315,7 @@ async def test_words_not_given_for_training_are_in_no_example_and_no_file(
 
     def watch(now: str) -> None:
         if now == "sft":
-            (file,) = tmp_path.glob("runs/*/dataset.jsonl")
+            (file,) = found(tmp_path, "dataset.jsonl")
             seen.append(file.read_text())
 
     await nightly(night_of(database, owner, tmp_path, tiny, watch))
@@ -323,7 +336,7 @@ async def test_examples_are_written_before_training_and_held_out_words_are_in_no
     await store_weeks(database, owner, questions(200))
     with pytest.raises(Killed):
         await nightly(night_of(database, owner, tmp_path, tiny, killed_at("dataset: whole")))
-    (file,) = tmp_path.glob("runs/*/dataset.jsonl")
+    (file,) = found(tmp_path, "dataset.jsonl")
     windows = [json.loads(line) for line in file.read_text().splitlines()]
     learned = {m for w in windows if w["part"] != "held_out" for m in w["message_ids"]}
     async with database.owner(owner) as connection:
@@ -341,7 +354,7 @@ async def test_too_little_is_a_sentence_and_no_adapter(
     assert outcome.state == "skipped"
     assert outcome.sentence.startswith("Too little to learn from: ")
     assert await state_of(database, owner) == []
-    assert not list(tmp_path.glob("runs/*/dataset.jsonl"))
+    assert not found(tmp_path, "dataset.jsonl")
     assert await count(database, owner, b"SELECT count(*) FROM training_runs WHERE state = 'skipped'") == 1
 
 
@@ -378,7 +391,7 @@ async def test_weights_that_were_exchanged_are_not_judged(
     await store_weeks(database, owner, questions(200))
     with pytest.raises(Killed):
         await nightly(night_of(database, owner, tmp_path, tiny, killed_at("sft: whole")))
-    (file,) = tmp_path.glob("runs/*/sft/adapter_model.safetensors")
+    (file,) = found(tmp_path, "sft/adapter_model.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(BadInput, match="not those that were trained"):
         await nightly(night_of(database, owner, tmp_path, tiny))

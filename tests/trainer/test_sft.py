@@ -56,7 +56,9 @@ def test_only_the_owners_words_and_the_ends_of_their_turns_are_targets(tiny: Tin
     assert example
     learned = [token for token in example.targets if token != NOT_LEARNED]
     assert tokenizer.decode(learned) == "yep, 😀 ok<|im_end|>at , see you<|im_end|>"
-    assert all(target in {NOT_LEARNED, token} for token, target in zip(example.ids, example.targets, strict=True))
+    assert all(
+        target in {NOT_LEARNED, token} for token, target in zip(example.ids, example.targets, strict=True)
+    )
     assert len(example.ends) == 2
     assert example.bytes == len("yep, 😀 okat , see you".encode())
 
@@ -171,7 +173,9 @@ def test_training_learns_keeps_its_best_and_is_the_same_twice(tiny: Tiny, tmp_pa
         examples, held = encoded(tokenizer, chats(60)), encoded(tokenizer, chats(20, seed=9))
         done = train(model, examples, held, QUICK, tmp_path / name, looks.append)
         loaded = with_adapters(load_base(tiny.folder, 1)[1], {"it": tmp_path / name})
-        assert bits_per_byte(loaded.get_base_model(), held, 400) == pytest.approx(min(done.curve, key=lambda at: at[1])[1], rel=1e-5)
+        assert bits_per_byte(loaded.get_base_model(), held, 400) == pytest.approx(
+            min(done.curve, key=lambda at: at[1])[1], rel=1e-5
+        )
         return done
 
     first, second = once("one"), once("two")
