@@ -58,12 +58,16 @@ def night_of(
     on_step: Callable[[str], None] = lambda _: None,
     **others: Any,
 ) -> Night:
-    given: dict[str, Any] = {"recipe": QUICK, "bounds": BOUNDS, **others}
+    given: dict[str, Any] = {
+        "base": Base(name="tiny@0", folder=tiny.folder),
+        "recipe": QUICK,
+        "bounds": BOUNDS,
+        **others,
+    }
     return Night(
         database=database,
         owner_id=owner,
         home=home,
-        base=Base(name="tiny@0", folder=tiny.folder),
         on_step=on_step,
         **given,
     )
