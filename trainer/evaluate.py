@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from trainer.examples import Example, Moment, encode
 from trainer.figures import ACTIVE, BASE, CANDIDATE, Canary, Evaluation, Exposure, Interval
 from trainer.general import GENERAL
-from trainer.likelihood import load_base, with_adapters, word_nats
+from trainer.likelihood import load_base, room, with_adapters, word_nats
 from trainer.windows import WindowTurn
 
 DRAWS = 2000
@@ -39,8 +39,8 @@ def evaluate(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
     """Every row on the same moments: those whose digests come first, when there are too many."""
-    judged = _Judged(base, {CANDIDATE: candidate} | ({ACTIVE: active} if active else {}), threads)
-    judged.window_tokens, judged.batch_tokens = window_tokens, batch_tokens
+    beside = {CANDIDATE: candidate} | ({ACTIVE: active} if active else {})
+    judged = _Judged(base, beside, threads, window_tokens, batch_tokens)
     chosen = judged.usable(sorted(held_out, key=lambda moment: moment.digest)[:most_moments])
     names = [BASE, *([ACTIVE] if active else []), CANDIDATE]
     swaps = [chosen[other].context for other in another_context(chosen, seed)]
@@ -105,11 +105,11 @@ class Draws:
 class _Judged:
     """The base with the adapters beside it; each row switches to its own."""
 
-    window_tokens = 1024
-    batch_tokens = 1024
-
-    def __init__(self, base: Path, adapters: dict[str, Path], threads: int) -> None:
+    def __init__(
+        self, base: Path, adapters: dict[str, Path], threads: int, window_tokens: int, batch_tokens: int
+    ) -> None:
         self._tokenizer, model = load_base(base, threads)
+        self._window_tokens, self._batch_tokens = room(model, window_tokens), batch_tokens
         self._model: Any = with_adapters(model, adapters)
 
     def usable(self, moments: Sequence[Moment]) -> list[Moment]:
@@ -152,10 +152,10 @@ class _Judged:
     def _example(self, context: Sequence[WindowTurn], reply: WindowTurn) -> Example | None:
         """The reply alone is scored, whatever was learned before it."""
         turns = [WindowTurn(role=turn.role, text=turn.text, learn=False, no_loss=()) for turn in context]
-        return encode(self._tokenizer, [*turns, reply], self.window_tokens)
+        return encode(self._tokenizer, [*turns, reply], self._window_tokens)
 
     def _nats(self, name: str, examples: Sequence[Example]) -> list[float]:
         if name != BASE:
             self._model.set_adapter(name)
         with self._model.disable_adapter() if name == BASE else nullcontext():
-            return word_nats(self._model.get_base_model(), examples, self.batch_tokens)
+            return word_nats(self._model.get_base_model(), examples, self._batch_tokens)

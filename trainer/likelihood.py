@@ -59,6 +59,11 @@ def load_base(folder: Path, threads: int) -> tuple[Any, Any]:
     return tokenizer, model
 
 
+def room(model: Any, wanted: int) -> int:
+    """Tokens that a window may have: never more than the model was made for."""
+    return min(wanted, int(getattr(model.config, "max_position_embeddings", wanted)))
+
+
 def fresh_adapter(model: Any, config: Any) -> Any:
     """A new adapter on the model: as long as nothing is learned, it changes nothing."""
     with warnings.catch_warnings():

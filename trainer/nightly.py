@@ -221,17 +221,18 @@ async def sft(night: Night, run: Run) -> None:
 
 def _train(night: Night, run: Run, stopped: threading.Event) -> None:
     from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
-    from trainer.likelihood import load_base  # noqa: PLC0415 -- as above
+    from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
     from trainer.sft import Progress, train  # noqa: PLC0415 -- as above
 
     recipe = night.recipe
     tokenizer, model = load_base(night.base.folder, recipe.threads)
+    most = room(model, recipe.window_tokens)
     windows = sorted(read_windows(run.path("dataset.jsonl")), key=lambda window: window.digest)
     examples = {
         part: [
             example
             for window in windows
-            if window.part is part and (example := encode(tokenizer, window.turns, recipe.window_tokens))
+            if window.part is part and (example := encode(tokenizer, window.turns, most))
         ]
         for part in (Part.TRAIN, Part.VALIDATION)
     }

@@ -19,11 +19,11 @@ class Recipe:
     epochs: int = 2
     batch_tokens: int = 1024
     window_tokens: int = 1024
-    checks: int = 4
+    checks: int = 2
     """Looks at the validation part in each epoch."""
     patience: int = 2
     """Looks without a gain after which training ends; the best state is kept."""
-    validation_windows: int = 100
+    validation_windows: int = 40
     minutes: float = 60.0
     seed: int = 20
     threads: int = 1

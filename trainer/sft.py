@@ -117,6 +117,7 @@ class _Run:
     ) -> None:
         self._model = adapted.get_base_model()
         self._weights = {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad}
+        self._began = time.monotonic()
         self._validation = validation
         self._recipe = recipe
         self._steps = steps
@@ -126,7 +127,6 @@ class _Run:
         self._step = 0
         self._supervised = 0
         self._training_seconds = 0.0
-        self._began = time.monotonic()
         self._curve: list[tuple[int, float]] = []
         self._best: tuple[float, int, dict[str, Any]] = (math.inf, 0, {})
 
@@ -190,10 +190,12 @@ class _Run:
         self._tell(Progress(step=self._step, steps=self._steps, seconds=self._seconds(), bits_per_byte=seen))
 
     def _rate(self, step: int) -> float:
+        """Up over the first steps, then down to zero at the last one, or at the last minute if that comes first."""
         warm = max(1, round(self._recipe.warm_up * self._steps))
         if step < warm:
             return (step + 1) / warm
-        return max(0.0, (self._steps - step) / max(1, self._steps - warm))
+        spent = self._seconds() / max(self._recipe.minutes * 60, 1e-9)
+        return max(0.0, min((self._steps - step) / max(1, self._steps - warm), 1 - spent))
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
