@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import BadInput, NotAllowed
 from core.ids import OwnerId
-from core.memory.adapter_files import drop_files
+from core.memory.adapter_files import drop_files, drop_words_of_runs
 from core.memory.consents import opt_out
 from core.memory.forgetting import find_message, find_named, forget
 from core.memory.references import find_contact
@@ -406,3 +406,19 @@ async def test_two_trainings_at_once_are_refused(
 ) -> None:
     with runs.only_one(tmp_path), pytest.raises(BadInput, match="under way"):
         await nightly(night_of(database, owner, tmp_path, tiny))
+
+
+async def test_a_purge_takes_the_words_of_a_run_that_was_cut_short(
+    database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
+) -> None:
+    await store_weeks(database, owner, questions(200))
+    with pytest.raises(Killed):
+        await nightly(night_of(database, owner, tmp_path, tiny, killed_at("sft: whole")))
+    async with database.owner(owner) as connection:
+        with runs.only_one(tmp_path):
+            await drop_words_of_runs(connection, owner, tmp_path)
+            assert found(tmp_path, "dataset.jsonl")
+        await drop_words_of_runs(connection, owner, tmp_path)
+    assert not found(tmp_path, "dataset.jsonl")
+    assert not found(tmp_path, "sft")
+    assert (await nightly(night_of(database, owner, tmp_path, tiny))).state == "promoted"

@@ -38,8 +38,13 @@ async def at_home(
     monkeypatch.setenv("REDIS_URL", f"unix://{redis_server}")
     monkeypatch.setenv("LOCUM_OWNER", "mara")
     monkeypatch.setenv("LOCUM_BASE_MODEL", str(tiny.folder))
-    monkeypatch.setattr("os.nice", lambda _by: 19)  # pyright: ignore[reportUnknownLambdaType] -- the tests after this one want their turn
+    monkeypatch.setattr("os.nice", _stay)
     return await ensure_owner(database, "mara")
+
+
+def _stay(by: int) -> int:
+    """The tests after this one want their turn."""
+    return by
 
 
 def run(*words: str) -> str:
