@@ -11,6 +11,7 @@ from core.cancelled import is_cancelled
 from core.clock import Clock
 from core.errors import LocumError
 from core.ids import OwnerId
+from core.memory.adapter_files import drop_files, drop_words_of_runs
 from core.runtime import Locum
 from core.storage.database import Connection
 from core.storage.purge import Purged, purge
@@ -26,6 +27,8 @@ async def purge_now(locum: Locum) -> Purged:
     """Purge, and write down that it was done."""
     done = await purge(locum.admin_conninfo, locum.redis)
     async with locum.database.owner(locum.owner_id) as connection:
+        await drop_files(connection, locum.owner_id, locum.settings.home)
+        await drop_words_of_runs(connection, locum.owner_id, locum.settings.home)
         await connection.execute(
             """
             INSERT INTO audit (owner_id, actor, action, subject)

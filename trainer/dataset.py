@@ -1,7 +1,7 @@
 """The dataset of the owner's own replies: what goes in, what is left out and why, written as JSON lines.
 
-The file holds private words: it is readable by its owner alone, and nothing but `locum dataset --out`
-writes it.
+The file holds private words: it is readable by its owner alone. `locum dataset --out` writes it, and
+every training run, which removes it when it ends.
 """
 
 import json
@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.storage.database import Connection, Database
 from trainer.history import Said, names_of_people, said_by_all
 from trainer.placeholders import known_names
-from trainer.windows import OwnerAndNames, Window, windows
+from trainer.split import Part
+from trainer.windows import OwnerAndNames, Window, WindowTurn, windows
 
 CHARACTERS_PER_TOKEN = 4
 """Rough, for counts alone: the true number depends on the base model's tokenizer."""
@@ -60,15 +61,89 @@ class DatasetCounts:
         self.placeholders.update(window.placeholders)
 
 
-async def build_dataset(database: Database, owner_id: OwnerId, out: Path | None = None) -> DatasetCounts:
-    """Counts of the owner's dataset; with `out`, the windows are written there, all or nothing."""
+async def build_dataset(
+    database: Database, owner_id: OwnerId, out: Path | None = None, *, run_id: int | None = None
+) -> DatasetCounts:
+    """Counts of the owner's dataset; with `out`, the windows are written there, all or nothing.
+
+    With `run_id`, what that run will learn from is also written down as its examples, with their
+    sources, so that forgetting finds them before the first step of training.
+    """
     counts = DatasetCounts()
     async with database.owner(owner_id) as connection:
         owner = await _owner(connection, owner_id)
+        if run_id is not None:
+            await drop_examples(connection, owner_id, run_id)
         with _private_file(out) as file:
             async for stream in conversations(said_by_all(connection, owner_id)):
-                _take(stream, owner, counts, file)
+                learned = [window for window in _take(stream, owner, counts, file) if is_learned(window)]
+                if run_id is not None and learned:
+                    await _write_examples(connection, owner_id, run_id, learned)
     return counts
+
+
+def is_learned(window: Window) -> bool:
+    """Whether training sees it: held-out windows are for judging alone."""
+    return window.part is not Part.HELD_OUT
+
+
+async def drop_examples(connection: Connection, owner_id: OwnerId, run_id: int) -> None:
+    """The examples of a run go, and what they name as their sources."""
+    await connection.execute(
+        "DELETE FROM training_examples WHERE owner_id = %s AND run_id = %s", [owner_id, run_id]
+    )
+
+
+async def _write_examples(
+    connection: Connection, owner_id: OwnerId, run_id: int, learned: list[Window]
+) -> None:
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            """
+            WITH example AS (
+                INSERT INTO training_examples (owner_id, run_id, kind, digest)
+                VALUES (%(owner)s, %(run)s, 'reply', %(digest)s)
+                ON CONFLICT (owner_id, run_id, digest) DO UPDATE SET kind = excluded.kind RETURNING id
+            )
+            INSERT INTO training_example_sources (owner_id, example_id, message_id)
+            SELECT %(owner)s, example.id, source FROM example, unnest(%(messages)s::bigint[]) AS source
+            ON CONFLICT DO NOTHING""",
+            [
+                {
+                    "owner": owner_id,
+                    "run": run_id,
+                    "digest": window.digest,
+                    "messages": list(window.message_ids),
+                }
+                for window in learned
+            ],
+        )
+
+
+def read_windows(file: Path) -> list[Window]:
+    """The windows of a file that `build_dataset` wrote."""
+    with file.open(encoding="utf-8") as lines:
+        return [_window_of(json.loads(line)) for line in lines]
+
+
+def _window_of(told: dict[str, Any]) -> Window:
+    turns = [
+        WindowTurn(
+            role=turn["role"],
+            text=turn["text"],
+            learn=turn["learn"],
+            no_loss=tuple((int(begin), int(end)) for begin, end in turn["no_loss"]),
+        )
+        for turn in told["turns"]
+    ]
+    return Window(
+        part=Part(told["part"]),
+        chat=told["chat"],
+        week=told["week"],
+        turns=tuple(turns),
+        message_ids=tuple(told["message_ids"]),
+        placeholders=tuple(told["placeholders"]),
+    )
 
 
 async def _owner(connection: Connection, owner_id: OwnerId) -> OwnerAndNames:
@@ -82,11 +157,14 @@ async def _owner(connection: Connection, owner_id: OwnerId) -> OwnerAndNames:
     return OwnerAndNames(name=str(row[0] or row[1]), time_zone=str(row[2]), names=names)
 
 
-def _take(stream: list[Said], owner: OwnerAndNames, counts: DatasetCounts, file: TextIO | None) -> None:
+def _take(
+    stream: list[Said], owner: OwnerAndNames, counts: DatasetCounts, file: TextIO | None
+) -> list[Window]:
     counts.messages += len(stream)
     counts.left_out.update(said.left_out for said in stream if said.left_out)
     used: set[int] = set()
-    for window in windows(stream, owner):
+    taken = list(windows(stream, owner))
+    for window in taken:
         counts.add(window)
         used.update(window.message_ids)
         if file is not None:
@@ -94,6 +172,7 @@ def _take(stream: list[Said], owner: OwnerAndNames, counts: DatasetCounts, file:
     unused = sum(not said.left_out and said.message_id not in used for said in stream)
     if unused:
         counts.left_out["no_reply"] += unused
+    return taken
 
 
 def line_of(window: Window) -> str:

@@ -32,8 +32,13 @@ class Said:
     left_out: str
 
 
-async def said_by_all(connection: Connection, owner_id: OwnerId) -> AsyncIterator[Said]:
-    """Every message of the owner's chats, one conversation after the other, oldest first."""
+async def said_by_all(
+    connection: Connection, owner_id: OwnerId, *, learned_in: int | None = None
+) -> AsyncIterator[Said]:
+    """Every message of the owner's chats, one conversation after the other, oldest first.
+
+    With `learned_in`, the sources of that training run alone.
+    """
     cursor = connection.cursor("said_by_all", row_factory=class_row(Said))
     async with cursor:
         await cursor.execute(
@@ -67,10 +72,13 @@ async def said_by_all(connection: Connection, owner_id: OwnerId) -> AsyncIterato
                     SELECT btrim(CASE WHEN m.origin = 'typed' THEN m.text
                                  ELSE m.text || ' ' || m.caption END) AS words
                 ) w
-                WHERE m.owner_id = %s
+                WHERE m.owner_id = %(owner)s AND (%(run)s::bigint IS NULL OR m.id IN (
+                    SELECT f.message_id FROM training_example_sources f
+                    JOIN training_examples e ON e.owner_id = f.owner_id AND e.id = f.example_id
+                    WHERE e.owner_id = %(owner)s AND e.run_id = %(run)s))
             ) judged
             ORDER BY chat_id, thread_id NULLS FIRST, sent_at, id""",
-            [owner_id],
+            {"owner": owner_id, "run": learned_in},
         )
         async for said in cursor:
             yield said

@@ -24,9 +24,14 @@ HELD_OUT_PERCENT = 10
 
 def part_of(chat: str, at: datetime) -> Part:
     """The part of one chat's week. `chat` names the chat by the platform's own ids, never by row ids."""
-    year, week, _ = at.astimezone(UTC).isocalendar()
-    digest = hashlib.sha256(f"{chat}\n{year}-{week}".encode()).digest()
+    digest = hashlib.sha256(f"{chat}\n{week_of(at)}".encode()).digest()
     draw = int.from_bytes(digest[:8]) % 100
     if draw < HELD_OUT_PERCENT:
         return Part.HELD_OUT
     return Part.VALIDATION if draw < HELD_OUT_PERCENT + VALIDATION_PERCENT else Part.TRAIN
+
+
+def week_of(at: datetime) -> str:
+    """The ISO year and week of a moment, in UTC."""
+    year, week, _ = at.astimezone(UTC).isocalendar()
+    return f"{year}-{week}"

@@ -11,7 +11,7 @@ from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prom
 from core.vocabulary import ChatKind
 from trainer.history import BREAKS, Said
 from trainer.placeholders import PLACEHOLDER, Concealed, conceal, conceal_secrets
-from trainer.split import Part, part_of
+from trainer.split import Part, part_of, week_of
 
 CARRIED_TURNS = 4
 """Turns repeated as context, without loss, where a conversation is longer than a window."""
@@ -38,6 +38,8 @@ class Window:
     part: Part
     chat: str
     """A digest of the conversation's ids."""
+    week: str
+    """ISO year and week, in UTC: with the chat, the unit that the split keeps whole."""
     turns: tuple[WindowTurn, ...]
     message_ids: tuple[int, ...]
     placeholders: tuple[str, ...]
@@ -136,6 +138,7 @@ def _window(turns: Turns, learned_from: int, owner: OwnerAndNames) -> Window:
     return Window(
         part=part_of(messages[0].stream, messages[0].sent_at),
         chat=hashlib.sha256(messages[0].stream.encode()).hexdigest()[:16],
+        week=week_of(messages[0].sent_at),
         turns=_shown(messages, kept, learn, owner, narrow=narrow),
         message_ids=tuple(said.message_id for said in messages),
         placeholders=_kinds(hidden),

@@ -15,6 +15,7 @@ from core.models.llama import LlamaGenerator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.local_torch import TorchGenerator
 from core.models.remote import RemoteGenerator
+from core.models.serving import AdapterShelf
 from core.models.threads import Threads, choose_threads, usable_cores
 from core.models.weights import DEFAULT_BASE, Weights, find_weights
 from core.settings import Settings
@@ -57,7 +58,7 @@ def start_generator(settings: Settings) -> BackgroundGenerator:
     """The generator, loading in the background; what it fails of is told by its state."""
     at_server = settings.backend in {"auto", "remote"} and settings.model_url
     name = (settings.model_name or "The server's model") if at_server else settings.base_model
-    return BackgroundGenerator(name, lambda: open_generator(settings))
+    return BackgroundGenerator(name, lambda: open_generator(settings), AdapterShelf(settings.home))
 
 
 def start_expert(settings: Settings) -> BackgroundGenerator | None:

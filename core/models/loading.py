@@ -10,6 +10,7 @@ import structlog
 
 from core.errors import LocumError, ModelUnavailable
 from core.models.faces import ChatTurn, Embedder, Generator, Sample, Sampling, Vectors
+from core.models.serving import AdapterShelf
 
 TRY_AGAIN_SECONDS = 30.0
 LEAST_CONTEXT = 2048
@@ -87,9 +88,12 @@ class BackgroundGenerator:
     The optional capabilities are those of the loaded model: ask `await ready()` for it.
     """
 
-    def __init__(self, name: str, opening: Callable[[], Awaitable[Generator]]) -> None:
+    def __init__(
+        self, name: str, opening: Callable[[], Awaitable[Generator]], shelf: AdapterShelf | None = None
+    ) -> None:
         self._name = name
         self._loading = Loading(name, opening)
+        self._shelf = shelf
 
     @property
     def state(self) -> ModelState:
@@ -106,6 +110,11 @@ class BackgroundGenerator:
 
     async def ready(self) -> Generator:
         return await self._loading.ready()
+
+    async def serves(self, adapter: str) -> bool:
+        """Whether it drafts with that adapter, which is found and loaded here if need be."""
+        model = await self._loading.ready()
+        return self._shelf is not None and await self._shelf.serve(model, adapter)
 
     async def chat(
         self,

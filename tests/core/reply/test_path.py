@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from core.errors import BadInput
 from core.events import DraftVerb, Person
 from core.ids import OwnerId
@@ -284,3 +286,34 @@ async def test_what_is_played_in_the_console_is_no_memory_of_the_person(
     assert await world.rows("SELECT may_draft, may_profile, may_train FROM sources") == [
         (False, False, False)
     ]
+
+
+class Voice(ScriptedGenerator):
+    """Serves one adapter, which it finds when it is asked for."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__("yes, at one", adapters=(found,))
+
+    async def serves(self, adapter: str) -> bool:
+        return adapter in self._adapters
+
+
+@pytest.mark.parametrize(("found", "drafted_with"), [("l2-1", "l2-1"), ("l2-0", None)])
+async def test_the_active_adapter_drafts_where_it_can_be_served_and_else_its_base(
+    found: str, drafted_with: str | None, database: Database, owner: OwnerId
+) -> None:
+    world = await World.open(database, owner, generator=Voice(found))
+    async with database.owner(owner) as connection:
+        await connection.execute(
+            """
+            INSERT INTO adapters (owner_id, name, base_model, path, state)
+            VALUES (%s, 'l2-1', 'tiny@0', 'adapters/l2-1', 'active')""",
+            [owner],
+        )
+    world.bot.say("ines", "ines", "grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    drafted = await world.rows(
+        "SELECT DISTINCT a.name FROM drafts d LEFT JOIN adapters a ON a.id = d.adapter_id"
+        " WHERE d.origin = 'model'"
+    )
+    assert drafted == [(drafted_with,)]

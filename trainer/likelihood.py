@@ -1,0 +1,157 @@
+"""How likely the owner's words are: one forward pass, and logits only where there is something to predict.
+
+The head is the widest matrix of a small model, and of a window's tokens only a fifth or a third are
+the owner's: so hidden states are picked before the head, not after it.
+"""
+
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import peft as _peft
+import torch as _torch
+import transformers as _transformers
+
+from trainer.examples import NOT_LEARNED, Example
+
+torch: Any = _torch
+transformers: Any = cast("Any", _transformers)
+peft: Any = cast("Any", _peft)
+
+RESHAPED = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Config entries of models that do more to hidden states than multiply them by the head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Examples of about one length, padded on the right."""
+
+    members: tuple[int, ...]
+    """Their places in the sequence that was batched."""
+    ids: Any
+    """(examples, tokens), int64."""
+    mask: Any
+    rows: Any
+    """(targets,): which example each target belongs to."""
+    columns: Any
+    """(targets,): the position whose hidden state predicts it."""
+    targets: Any
+    words: Any
+    """(targets,), bool: not the end of a turn."""
+
+    @property
+    def supervised(self) -> int:
+        return int(self.targets.numel())
+
+
+def load_base(folder: Path, threads: int) -> tuple[Any, Any]:
+    """Tokenizer and model in float32. The thread count holds for this whole process."""
+    torch.set_num_threads(threads)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        str(folder), dtype=torch.float32, local_files_only=True
+    )
+    model.config.use_cache = False
+    return tokenizer, model
+
+
+def room(model: Any, wanted: int) -> int:
+    """Tokens that a window may have: never more than the model was made for."""
+    return min(wanted, int(getattr(model.config, "max_position_embeddings", wanted)))
+
+
+def fresh_adapter(model: Any, config: Any) -> Any:
+    """A new adapter on the model: as long as nothing is learned, it changes nothing."""
+    with warnings.catch_warnings():
+        _hush_peft()
+        return peft.get_peft_model(model, config)
+
+
+def with_adapters(model: Any, folders: Mapping[str, Path]) -> Any:
+    """The model with saved adapters beside it, by name; the first one is set."""
+    with warnings.catch_warnings():
+        _hush_peft()
+        (first, folder), *rest = folders.items()
+        adapted = peft.PeftModel.from_pretrained(model, str(folder), adapter_name=first)
+        for name, path in rest:
+            adapted.load_adapter(str(path), adapter_name=name)
+        return adapted
+
+
+def _hush_peft() -> None:
+    # It asks transformers by a name that transformers 6 will drop.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+
+
+def buckets(lengths: Sequence[int], most_tokens: int, chance: random.Random | None = None) -> list[list[int]]:
+    """Places of examples in batches of about one length, at most `most_tokens` with their padding.
+
+    A single example may be longer. With `chance`, the order of batches and of equals is drawn.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], chance.random() if chance else i))
+    made: list[list[int]] = []
+    for index in order:
+        if not made or lengths[index] * (len(made[-1]) + 1) > most_tokens:
+            made.append([])
+        made[-1].append(index)
+    if chance:
+        chance.shuffle(made)
+    return made
+
+
+def collate(examples: Sequence[Example], members: Sequence[int]) -> Batch:
+    """The batch of those places."""
+    chosen = [examples[member] for member in members]
+    longest = max(len(example.ids) for example in chosen)
+    found = [
+        (row, column, following, column + 1 not in example.ends)
+        for row, example in enumerate(chosen)
+        for column, (_, following) in enumerate(pairwise(example.targets))
+        if following != NOT_LEARNED
+    ]
+    padded = [(*example.ids, *([0] * (longest - len(example.ids)))) for example in chosen]
+    mask = [[1] * len(example.ids) + [0] * (longest - len(example.ids)) for example in chosen]
+    rows, columns, targets, words = zip(*found, strict=True)
+    return Batch(
+        members=tuple(members),
+        ids=torch.tensor(padded),
+        mask=torch.tensor(mask),
+        rows=torch.tensor(rows),
+        columns=torch.tensor(columns),
+        targets=torch.tensor(targets),
+        words=torch.tensor(words),
+    )
+
+
+def nats(model: Any, batch: Batch) -> Any:
+    """(targets,): minus the natural log of each target's probability; carries gradients where wanted."""
+    if any(getattr(model.config, name, None) for name in RESHAPED):
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+    else:
+        states = model.get_decoder()(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+        logits = model.get_output_embeddings()(states[batch.rows, batch.columns])
+    return torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
+
+
+def word_nats(model: Any, examples: Sequence[Example], most_tokens: int) -> list[float]:
+    """For each example the nats of its learned words, ends of turns left out. The model is set to eval."""
+    sums = [0.0] * len(examples)
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches(examples, most_tokens):
+            each = torch.where(batch.words, nats(model, batch), 0.0).double()
+            totals = torch.zeros(len(batch.members), dtype=torch.float64).index_add(0, batch.rows, each)
+            for member, total in zip(batch.members, totals.tolist(), strict=True):
+                sums[member] = float(total)
+    return sums
+
+
+def batches(
+    examples: Sequence[Example], most_tokens: int, chance: random.Random | None = None
+) -> Iterator[Batch]:
+    for members in buckets([len(example.ids) for example in examples], most_tokens, chance):
+        yield collate(examples, members)

@@ -1,0 +1,451 @@
+"""The nightly path: from memory to an adapter that serves, or a plain sentence why not.
+
+Read `nightly` from top to bottom: snapshot → dataset → sft → evaluate → gate → promote. Each step
+leaves its file when it is whole (runs.py), so that a run that was killed goes on where it stood. What
+training sees is written down as examples with their sources before it starts; whether all of them
+still stand, and may still be trained on, is asked again in the transaction that promotes.
+
+Still to come: synthesised examples and their filters between dataset and sft, preference pairs after
+sft, a row for the base with memory in its prompt, and a start by the owner's clock.
+"""
+
+import asyncio
+import json
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import structlog
+
+from core.errors import BadInput, LocumError
+from core.ids import OwnerId
+from core.memory.adapter_files import drop_files
+from core.models.serving import MANIFEST, adapter_folder, read_manifest
+from core.storage.database import Connection, Database
+from trainer import adapters, runs
+from trainer.convert import Base, for_llama
+from trainer.dataset import build_dataset, read_windows
+from trainer.figures import Canary, evaluation_of
+from trainer.gate import Bounds, Verdict, judge
+from trainer.history import said_by_all
+from trainer.recipe import Recipe
+from trainer.runs import Run, Step
+from trainer.split import Part
+from trainer.windows import Window
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """All that one run needs; `on_step` is told what begins (`sft`) and what is whole (`sft: whole`)."""
+
+    database: Database
+    owner_id: OwnerId
+    home: Path
+    base: Base
+    recipe: Recipe = field(default_factory=Recipe)
+    bounds: Bounds = field(default_factory=Bounds)
+    canaries: tuple[Canary, ...] = ()
+    """Planted secrets, where somebody planted some."""
+    on_step: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] = lambda _: None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes two runs comparable."""
+        return {"base": self.base.name, "recipe": asdict(self.recipe), "bounds": asdict(self.bounds)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. `state`: promoted, refused or skipped."""
+
+    run_id: int
+    state: str
+    sentence: str
+    adapter: str = ""
+
+
+class NotTonight(LocumError):
+    """There is no adapter to be had from what is there; the text says why."""
+
+
+async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
+    """One run, new or resumed, to its end.
+
+    With `from_step` the run that was cut short does that step and all after it again.
+    """
+    with runs.only_one(night.home):
+        run = await snapshot(night, from_step)
+        try:
+            outcome = await _decided(night, run)
+            if outcome is None:
+                await dataset(night, run)
+                await sft(night, run)
+                await evaluate(night, run)
+                outcome = await promote(night, run, gate(night, run))
+        except NotTonight as reason:
+            outcome = Outcome(run_id=run.id, state="skipped", sentence=str(reason))
+        except Exception as error:
+            async with night.database.owner(night.owner_id) as connection:
+                await runs.end(connection, night.owner_id, run.id, "failed", type(error).__name__)
+            raise
+        await finish(night, run, outcome)
+        log.info("training.finished", run_id=run.id, state=outcome.state, adapter=outcome.adapter)
+        return outcome
+
+
+# ─── snapshot ────────────────────────────────────────────────────────────────────────────────
+
+
+async def snapshot(night: Night, from_step: Step | None) -> Run:
+    """The run that goes on, where one was cut short and still can; else a new one."""
+    night.on_step(Step.SNAPSHOT)
+    async with night.database.owner(night.owner_id) as connection:
+        run = await _resumed(connection, night, from_step)
+        if run is None:
+            run = await runs.begin(connection, night.owner_id, night.home, night.settings)
+        await runs.abandon_others(connection, night.owner_id, night.home, run.id)
+        await drop_files(connection, night.owner_id, night.home)
+    if not run.has(Step.SNAPSHOT):
+        run.write(Step.SNAPSHOT, night.settings)
+    night.on_step(f"{Step.SNAPSHOT}: whole")
+    return run
+
+
+async def _resumed(connection: Connection, night: Night, from_step: Step | None) -> Run | None:
+    found = await runs.unfinished(connection, night.owner_id, night.home)
+    if found is None:
+        if from_step not in {None, Step.SNAPSHOT, Step.DATASET}:
+            raise BadInput(f"No run was cut short, so nothing can go on from {from_step}: leave --from out.")
+        return None
+    run, settings = found
+    if settings != night.settings:
+        if from_step not in {None, Step.SNAPSHOT, Step.DATASET}:
+            raise BadInput(f"Run {run.id} had another base or other settings: it cannot go on.")
+        return None
+    if from_step is Step.SNAPSHOT:
+        return None
+    if from_step is not None:
+        _check_reached(run, from_step)
+        run.undo_from(from_step)
+    await connection.execute(
+        "UPDATE training_runs SET state = 'running', reason = '', finished_at = NULL WHERE owner_id = %s AND id = %s",
+        [night.owner_id, run.id],
+    )
+    return run
+
+
+def _check_reached(run: Run, step: Step) -> None:
+    steps = list(Step)
+    missing = next((one for one in steps[: steps.index(step)] if not run.has(one)), None)
+    if missing is not None:
+        raise BadInput(f"Run {run.id} never finished {missing}: it goes on from there without --from.")
+
+
+# ─── dataset ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def dataset(night: Night, run: Run) -> None:
+    """What may be learned from, on disk and as rows that forgetting finds; anew if some of it is gone."""
+    night.on_step(Step.DATASET)
+    if run.has(Step.DATASET) and not await _still_stands(night, run):
+        run.undo_from(Step.DATASET)
+    if not run.has(Step.DATASET):
+        file = run.path("dataset.jsonl")
+        try:
+            counts = await build_dataset(night.database, night.owner_id, file, run_id=run.id)
+        except psycopg.errors.ForeignKeyViolation:
+            raise BadInput("Something was forgotten while it was read for training: start again.") from None
+        windows = read_windows(file)
+        learned = {message for w in windows if w.part is not Part.HELD_OUT for message in w.message_ids}
+        run.write(
+            Step.DATASET,
+            {**counts.as_document(), "sources": len(learned), "sha256": runs.digest_of(file)},
+        )
+    check_enough(night, read_windows(run.path("dataset.jsonl")))
+    night.on_step(f"{Step.DATASET}: whole")
+
+
+async def _still_stands(night: Night, run: Run) -> bool:
+    """The file is the one that was written, and all that it was made from may still be used."""
+    file = run.path("dataset.jsonl")
+    if not file.is_file() or runs.digest_of(file) != run.read(Step.DATASET)["sha256"]:
+        return False
+    wanted = {message for window in read_windows(file) for message in window.message_ids}
+    async with night.database.owner(night.owner_id) as connection:
+        usable = {
+            said.message_id async for said in said_by_all(connection, night.owner_id) if not said.left_out
+        }
+        return wanted <= usable and not await _objection(connection, night, run)
+
+
+def check_enough(night: Night, windows: list[Window]) -> None:
+    turns = Counter[Part]()
+    for window in windows:
+        turns[window.part] += sum(turn.learn for turn in window.turns)
+    held_out = {(w.chat, w.week) for w in windows if w.part is Part.HELD_OUT}
+    bounds = night.bounds
+    if turns[Part.TRAIN] < bounds.least_turns:
+        raise NotTonight(
+            f"Too little to learn from: {turns[Part.TRAIN]} turns that you typed and gave for training, and "
+            f"{bounds.least_turns} are needed. 'locum dataset' shows what is left out and why."
+        )
+    if turns[Part.HELD_OUT] < bounds.least_moments or len(held_out) < bounds.least_clusters:
+        raise NotTonight(
+            f"Too little to judge by: {turns[Part.HELD_OUT]} of your turns in {len(held_out)} weeks of "
+            f"conversations are held out, and {bounds.least_moments} in {bounds.least_clusters} are needed."
+        )
+    if not turns[Part.VALIDATION]:
+        raise NotTonight("Too little to choose by: none of your turns fell into the validation part.")
+
+
+# ─── sft ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def sft(night: Night, run: Run) -> None:
+    """The adapter's weights in `sft/`, in place once they are whole; a training cut short begins again."""
+    night.on_step(Step.SFT)
+    if not run.has(Step.SFT):
+        with stoppable() as stopped:
+            await asyncio.to_thread(_train, night, run, stopped)
+    night.on_step(f"{Step.SFT}: whole")
+
+
+def _train(night: Night, run: Run, stopped: threading.Event) -> None:
+    from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
+    from trainer.sft import Progress, train  # noqa: PLC0415 -- as above
+
+    recipe = night.recipe
+    tokenizer, model = load_base(night.base.folder, recipe.threads)
+    most = room(model, recipe.window_tokens)
+    windows = sorted(read_windows(run.path("dataset.jsonl")), key=lambda window: window.digest)
+    examples = {
+        part: [
+            example
+            for window in windows
+            if window.part is part and (example := encode(tokenizer, window.turns, most))
+        ]
+        for part in (Part.TRAIN, Part.VALIDATION)
+    }
+    if not examples[Part.TRAIN] or not examples[Part.VALIDATION]:
+        raise NotTonight("Nothing that this base model's context can hold was left to learn from.")
+
+    def tell(progress: Progress) -> None:
+        _go_on(stopped)
+        night.tell(
+            f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, "
+            f"{progress.bits_per_byte:.3f} bits/byte on the validation part"
+        )
+
+    unfinished = run.path("sft.unfinished")
+    runs.remove(unfinished)
+    runs.remove(run.path("sft"))
+    validation = examples[Part.VALIDATION][: recipe.validation_windows]
+    done = train(model, examples[Part.TRAIN], validation, recipe, unfinished, tell)
+    unfinished.rename(run.path("sft"))
+    run.write(Step.SFT, {**asdict(done), "sha256": runs.digest_of(run.path("sft"))})
+
+
+@contextmanager
+def stoppable() -> Generator[threading.Event]:
+    """A thread cannot be cancelled: it looks at this, which is set when nobody waits for it any more."""
+    stopped = threading.Event()
+    try:
+        yield stopped
+    finally:
+        stopped.set()
+
+
+def _go_on(stopped: threading.Event) -> None:
+    if stopped.is_set():
+        raise InterruptedError("Nobody waits for this any more.")
+
+
+# ─── evaluate ────────────────────────────────────────────────────────────────────────────────
+
+
+async def evaluate(night: Night, run: Run) -> None:
+    """Figures of base, active adapter and candidate on the held-out part, in `eval.json`."""
+    night.on_step(Step.EVALUATE)
+    if not run.has(Step.EVALUATE):
+        if runs.digest_of(run.path("sft")) != run.read(Step.SFT)["sha256"]:
+            raise BadInput(f"The weights of run {run.id} are not those that were trained: use --from sft.")
+        async with night.database.owner(night.owner_id) as connection:
+            active = await adapters.active_adapter(connection, night.owner_id)
+        with stoppable() as stopped:
+            await asyncio.to_thread(_evaluate, night, run, active, stopped)
+    night.on_step(f"{Step.EVALUATE}: whole")
+
+
+def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: threading.Event) -> None:
+    from trainer import evaluate as evaluation  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.examples import moments  # noqa: PLC0415 -- as above
+
+    incumbent = active.name if active and active.base_model == night.base.name else ""
+    folder = adapter_folder(night.home, incumbent) if incumbent else None
+    held_out = [
+        moment
+        for window in read_windows(run.path("dataset.jsonl"))
+        if window.part is Part.HELD_OUT
+        for moment in moments(window)
+    ]
+
+    def tell(row: str) -> None:
+        _go_on(stopped)
+        night.tell(f"judging: {row}")
+
+    found = evaluation.evaluate(
+        night.base.folder,
+        run.path("sft"),
+        folder if folder and read_manifest(folder) else None,
+        held_out,
+        night.canaries,
+        window_tokens=night.recipe.window_tokens,
+        batch_tokens=night.recipe.batch_tokens,
+        threads=night.recipe.threads,
+        seed=night.recipe.seed,
+        tell=tell,
+    )
+    run.write(Step.EVALUATE, {**found.as_document(), "incumbent": incumbent})
+
+
+# ─── gate ────────────────────────────────────────────────────────────────────────────────────
+
+
+def gate(night: Night, run: Run) -> Verdict:
+    """Whether the candidate may serve, with reasons."""
+    night.on_step(Step.GATE)
+    if not run.has(Step.GATE):
+        told = run.read(Step.EVALUATE)
+        told.pop("incumbent")
+        verdict = judge(evaluation_of(told), night.bounds)
+        run.write(Step.GATE, asdict(verdict))
+    told = run.read(Step.GATE)
+    night.on_step(f"{Step.GATE}: whole")
+    return Verdict(promoted=told["promoted"], reasons=tuple(told["reasons"]))
+
+
+# ─── promote ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def promote(night: Night, run: Run, verdict: Verdict) -> Outcome:
+    """The candidate serves, or its weights go; in one transaction with a last look at its sources."""
+    night.on_step(Step.PROMOTE)
+    name = f"l2-{run.id}"
+    if verdict.promoted:
+        await _place(night, run, name)
+    night.on_step("promote: placed")
+    async with night.database.owner(night.owner_id) as connection:
+        await _decide(connection, night, run, name, verdict)
+    night.on_step("promote: decided")
+    outcome = await _decided(night, run)
+    assert outcome, "decided above"  # noqa: S101 -- for the type checker
+    return outcome
+
+
+async def _decided(night: Night, run: Run) -> Outcome | None:
+    """What became of the run's candidate, where that is written already."""
+    async with night.database.owner(night.owner_id) as connection:
+        known = await adapters.list_adapters(connection, night.owner_id)
+    for one in known:
+        if one.run_id == run.id:
+            state = "refused" if one.state in {"refused", "retired"} else "promoted"
+            return Outcome(run_id=run.id, state=state, sentence=one.reason, adapter=one.name)
+    return None
+
+
+async def _decide(connection: Connection, night: Night, run: Run, name: str, verdict: Verdict) -> None:
+    """Write the adapter's row: active, or refused with the reason."""
+    await _hold_sources(connection, night, run)
+    objection = await _objection(connection, night, run)
+    incumbent = await adapters.active_adapter(connection, night.owner_id)
+    told = run.read(Step.EVALUATE)
+    if not objection and verdict.promoted and incumbent and incumbent.name != told["incumbent"]:
+        comparable = incumbent.base_model == night.base.name
+        objection = "Another adapter became active while this one was judged." if comparable else ""
+    state = "active" if verdict.promoted and not objection else "refused"
+    reason = objection or verdict.sentence
+    await adapters.write_adapter(
+        connection,
+        night.owner_id,
+        name=name,
+        run_id=run.id,
+        base_model=night.base.name,
+        state=state,
+        reason=reason,
+        scores=told,
+    )
+
+
+async def _hold_sources(connection: Connection, night: Night, run: Run) -> None:
+    """Until this transaction ends, no source is forgotten, withdrawn or opted out; forgetting waits its turn."""
+    values = {"owner": night.owner_id, "run": run.id}
+    await connection.execute(
+        """
+        SELECT FROM messages m WHERE m.owner_id = %(owner)s AND m.id IN (
+            SELECT f.message_id FROM training_example_sources f
+            JOIN training_examples e ON e.owner_id = f.owner_id AND e.id = f.example_id
+            WHERE e.owner_id = %(owner)s AND e.run_id = %(run)s)
+        ORDER BY m.id FOR SHARE""",
+        values,
+    )
+    await connection.execute("SELECT FROM sources WHERE owner_id = %(owner)s ORDER BY id FOR SHARE", values)
+    await connection.execute("SELECT FROM contacts WHERE owner_id = %(owner)s ORDER BY id FOR SHARE", values)
+
+
+async def _objection(connection: Connection, night: Night, run: Run) -> str:
+    """Why what was learned may not be used any more; empty where all of it may."""
+    standing = [said async for said in said_by_all(connection, night.owner_id, learned_in=run.id)]
+    gone = int(run.read(Step.DATASET)["sources"]) - sum(not said.left_out for said in standing)
+    if not gone:
+        return ""
+    return f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
+
+
+async def _place(night: Night, run: Run, name: str) -> None:
+    """The weights where serving finds them, with what they are; in place when they are whole."""
+    target = adapter_folder(night.home, name)
+    unfinished = target.with_name(f"{name}.unfinished")
+    runs.remove(unfinished)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.copytree(run.path("sft"), unfinished)
+    unfinished.chmod(0o700)
+    (unfinished / "README.md").unlink(missing_ok=True)
+    llama = await for_llama(unfinished, night.base, night.recipe.threads)
+    if not llama.served:
+        night.tell(llama.sentence)
+    manifest = {
+        "base_model": night.base.name,
+        "run": run.id,
+        "recipe": asdict(night.recipe),
+        "dataset_sha256": run.read(Step.DATASET)["sha256"],
+        "weights_sha256": run.read(Step.SFT)["sha256"],
+        "llama": asdict(llama),
+    }
+    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    runs.remove(target)
+    unfinished.rename(target)
+
+
+async def finish(night: Night, run: Run, outcome: Outcome) -> None:
+    """Nothing private stays; the manifest says how it ended. The row ends last: until then a kill is made good."""
+    async with night.database.owner(night.owner_id) as connection:
+        await drop_files(connection, night.owner_id, night.home)
+    run.drop_private()
+    whole: dict[str, Any] = {
+        step.value: run.read(step) for step in Step if step is not Step.PROMOTE and run.has(step)
+    }
+    run.write(Step.PROMOTE, {**asdict(outcome), "steps": whole})
+    night.on_step("finish: written")
+    state = "skipped" if outcome.state == "skipped" else "done"
+    async with night.database.owner(night.owner_id) as connection:
+        await runs.end(connection, night.owner_id, run.id, state, outcome.sentence, whole)

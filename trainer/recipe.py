@@ -1,0 +1,29 @@
+"""How an adapter is trained: the figures of one run, kept with it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Where a figure comes from, and what was measured beside it: trainer/JOURNAL.md."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    top_half: bool = True
+    """Adapt the upper half of the layers alone: the backward pass ends there, and less is memorised."""
+    learning_rate: float = 5e-4
+    warm_up: float = 0.1
+    """Share of all steps; from there the rate falls to zero in a straight line."""
+    most_gradient: float = 1.0
+    epochs: int = 2
+    batch_tokens: int = 1024
+    window_tokens: int = 1024
+    checks: int = 2
+    """Looks at the validation part in each epoch."""
+    patience: int = 2
+    """Looks without a gain after which training ends; the best state is kept."""
+    validation_windows: int = 40
+    minutes: float = 60.0
+    seed: int = 20
+    threads: int = 1

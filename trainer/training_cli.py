@@ -1,0 +1,212 @@
+"""`locum train` and `locum adapters`: a night by hand, and which version serves."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.memory.adapter_files import drop_files
+from core.models.convert import torch_folder
+from core.models.threads import choose_threads, usable_cores
+from core.models.weights import find_weights
+from core.runtime import Locum, open_locum
+from core.settings import load_settings
+from trainer.adapters import Adapter, find_adapter, list_adapters, promote, retire, rollback
+from trainer.recipe import Recipe
+from trainer.runs import Step
+
+if TYPE_CHECKING:
+    from trainer.nightly import Night, Outcome
+    from trainer.plan import Plan
+
+TELL_SECONDS = 5.0
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+NameArgument = Annotated[str, typer.Argument(help="As 'locum adapters list' shows it.")]
+
+
+def train(
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Even if little is new since the last run.")] = False,
+    from_step: Annotated[
+        Step | None,
+        typer.Option("--from", help="Do this step of the run that was cut short, and all after it, again."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(help="Of training itself; judging comes on top.", min=0.1)] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an adapter on your own replies, judge it, and serve it if it is shown to be better."""
+    told = asyncio.run(_train(now=now, from_step=from_step, dry_run=dry_run, minutes=minutes))
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        Console(highlight=False).print(told["sentence"], markup=False)
+
+
+async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: float) -> dict[str, Any]:
+    from trainer.nightly import nightly  # noqa: PLC0415 -- needs the train extra, and others do not
+    from trainer.plan import plan  # noqa: PLC0415 -- as above
+
+    async with open_locum(load_settings()) as locum:
+        night = _night(locum, minutes)
+        planned: Plan = await plan(night)
+        if dry_run:
+            return asdict(planned)
+        if planned.too_little_new and not now and from_step is None:
+            return {"state": "skipped", "sentence": planned.too_little_new}
+        os.nice(19)  # replies come first
+        outcome: Outcome = await nightly(night, from_step)
+        return asdict(outcome)
+
+
+def _night(locum: Locum, minutes: float) -> "Night":
+    from trainer.convert import Base  # noqa: PLC0415 -- needs the train extra
+    from trainer.nightly import Night  # noqa: PLC0415 -- as above
+
+    settings = locum.settings
+    weights = find_weights(settings.home, settings.base_model)
+    base = Base(
+        name=f"{weights.name}@{weights.digest}",
+        folder=torch_folder(settings.home, weights),
+        gguf=weights.gguf,
+    )
+    threads = choose_threads(usable_cores()).train
+    return Night(
+        database=locum.database,
+        owner_id=locum.owner_id,
+        home=settings.home,
+        base=base,
+        recipe=replace(Recipe(), minutes=minutes, threads=threads),
+        tell=_teller(),
+    )
+
+
+def _teller() -> Callable[[str], None]:
+    """Progress for whoever looks, on standard error, now and then."""
+    console, last = Console(stderr=True, highlight=False), 0.0
+
+    def tell(sentence: str) -> None:
+        nonlocal last
+        if not sentence.startswith("step ") or time.monotonic() - last > TELL_SECONDS:
+            last = time.monotonic()
+            console.print(sentence, markup=False)
+
+    return tell
+
+
+def show_list(*, as_json: JsonOption = False) -> None:
+    """Every version: its state, what it gained, and why it serves or does not."""
+
+    async def work(locum: Locum) -> list[Adapter]:
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await list_adapters(connection, locum.owner_id)
+
+    found = _with_locum(work)
+    if as_json:
+        typer.echo(json.dumps({"adapters": [asdict(one) for one in found]}, default=str, indent=2))
+        return
+    if not found:
+        typer.echo("There is no adapter yet: 'locum train --now' makes one.")
+        return
+    table = Table("adapter", "state", "bits/byte over base", "base", "why")
+    for one in found:
+        table.add_row(one.name, one.state, gained(one), one.base_model, one.reason)
+    Console().print(table)
+
+
+def gained(adapter: Adapter) -> str:
+    """The paired difference to the base, with its interval; empty where it was not measured."""
+    gain = adapter.scores.get("against_base")
+    return f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]" if gain else ""
+
+
+def show_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
+    """One version with all its figures."""
+
+    async def work(locum: Locum) -> Adapter:
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await find_adapter(connection, locum.owner_id, name)
+
+    found = _with_locum(work)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), default=str, indent=2))
+        return
+    typer.echo(f"{found.name} is {found.state}, of run {found.run_id}, on {found.base_model}. {found.reason}")
+    for row, figure in found.scores.get("rows", {}).items():
+        typer.echo(f"{row}: {figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}] bits/byte")
+
+
+def promote_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
+    """Serve that version from the next turn on."""
+
+    async def work(locum: Locum) -> Adapter:
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await promote(connection, locum.owner_id, locum.settings.home, name)
+
+    _say_active(_with_locum(work), as_json=as_json)
+
+
+def roll_back(*, as_json: JsonOption = False) -> None:
+    """Serve the version that served before, or the base where there was none."""
+
+    async def work(locum: Locum) -> Adapter | None:
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await rollback(connection, locum.owner_id, locum.settings.home)
+
+    _say_active(_with_locum(work), as_json=as_json)
+
+
+def retire_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
+    """Never serve that version again, and delete its files."""
+
+    async def work(locum: Locum) -> list[str]:
+        async with locum.database.owner(locum.owner_id) as connection:
+            await retire(connection, locum.owner_id, name)
+        # After the commit: a row that still says `kept` must not have lost its files.
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await drop_files(connection, locum.owner_id, locum.settings.home)
+
+    gone = _with_locum(work)
+    if as_json:
+        typer.echo(json.dumps({"retired": name, "files_deleted_of": gone}))
+    else:
+        files = f" The files of {', '.join(gone)} are deleted." if gone else ""
+        typer.echo(f"{name} is retired.{files}")
+
+
+def _say_active(adapter: Adapter | None, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"active": adapter.name if adapter else None}))
+    else:
+        typer.echo(f"{adapter.name} serves now." if adapter else "The base serves now, without an adapter.")
+
+
+def _with_locum(work: Callable[[Locum], Any]) -> Any:
+    async def opened() -> Any:
+        async with open_locum(load_settings()) as locum:
+            return await work(locum)
+
+    return asyncio.run(opened())
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train")(train)
+    adapters = typer.Typer(
+        help="The versions of your L2: which one serves, and what each was found to be worth."
+    )
+    adapters.command("list")(show_list)
+    adapters.command("show")(show_one)
+    adapters.command("promote")(promote_one)
+    adapters.command("rollback")(roll_back)
+    adapters.command("retire")(retire_one)
+    app.add_typer(adapters, name="adapters")
