@@ -32,6 +32,7 @@ class ForLlama:
     agreement: float | None = None
     base_agreement: float | None = None
     drift: float | None = None
+    base_drift: float | None = None
 
 
 async def for_llama(folder: Path, base: Base, threads: int) -> ForLlama:
@@ -55,6 +56,7 @@ async def for_llama(folder: Path, base: Base, threads: int) -> ForLlama:
         agreement=found.agreement,
         base_agreement=found.base_agreement,
         drift=found.drift,
+        base_drift=found.base_drift,
     )
 
 

@@ -28,11 +28,13 @@ NAMES = {
 }
 ARCHITECTURE = "llama"
 
-USUAL_AGREEMENT = 0.9
-"""Share of prompts on which both draw the same text greedily; less is excused where the base has less."""
+LOST_AGREEMENT = 0.15
+"""Of the base's share of prompts with the same greedy text: two prompts of sixteen may part by rounding."""
 LEAST_AGREEMENT = 0.5
-MOST_DRIFT = 0.05
-"""Nats per token between the two, on what both drew."""
+MOST_DRIFT = 1.5
+"""Times the base's own drift between the backends, whose arithmetic differs where weights are quantised."""
+FREE_DRIFT = 0.005
+"""Nats per token that are rounding, whatever the base does."""
 
 
 class NotConvertible(LocumError):
@@ -51,16 +53,20 @@ class Parity:
     drift: float
     """Mean absolute difference of the mean log-probability of what was drawn, in nats per token,
     over the prompts on which both drew the same."""
+    base_drift: float
 
     @property
     def objection(self) -> str:
-        if self.agreement < max(LEAST_AGREEMENT, min(USUAL_AGREEMENT, self.base_agreement)):
+        if self.agreement < max(LEAST_AGREEMENT, self.base_agreement - LOST_AGREEMENT):
             return (
                 f"llama.cpp says the same as torch on {self.agreement:.0%} of {self.prompts} prompts with the "
                 f"adapter, and on {self.base_agreement:.0%} without it."
             )
-        if self.drift > MOST_DRIFT:
-            return f"llama.cpp and torch differ by {self.drift:.3f} nats per token: {MOST_DRIFT} are allowed."
+        if self.drift > max(FREE_DRIFT, MOST_DRIFT * self.base_drift):
+            return (
+                f"llama.cpp and torch differ by {self.drift:.4f} nats per token with the adapter, and by "
+                f"{self.base_drift:.4f} without it."
+            )
         return ""
 
 
@@ -124,18 +130,24 @@ async def parity(
     assert isinstance(llama, ServesAdapters)  # noqa: S101 -- as above
     sampling = Sampling(temperature=0, max_tokens=tokens, repeat_penalty=1.0, seed=1)
     same: dict[str | None, int] = {None: 0, adapter: 0}
-    drifts: list[float] = []
+    drifts: dict[str | None, list[float]] = {None: [], adapter: []}
     for turns in prompts:
         for name in same:
             (theirs,) = await torch.chat(turns, sampling=sampling, adapter=name)
             (ours,) = await llama.chat(turns, sampling=sampling, adapter=name)
-            agreed = theirs.text == ours.text
-            same[name] += agreed
-            if name and agreed and theirs.mean_logprob is not None and ours.mean_logprob is not None:
-                drifts.append(abs(theirs.mean_logprob - ours.mean_logprob))
+            if theirs.text != ours.text:
+                continue
+            same[name] += 1
+            if theirs.mean_logprob is not None and ours.mean_logprob is not None:
+                drifts[name].append(abs(theirs.mean_logprob - ours.mean_logprob))
     return Parity(
         prompts=len(prompts),
         agreement=same[adapter] / len(prompts),
         base_agreement=same[None] / len(prompts),
-        drift=sum(drifts) / len(drifts) if drifts else 0.0,
+        drift=_mean(drifts[adapter]),
+        base_drift=_mean(drifts[None]),
     )
+
+
+def _mean(figures: list[float]) -> float:
+    return sum(figures) / len(figures) if figures else 0.0

@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -342,7 +342,8 @@ async def promote(night: Night, run: Run, verdict: Verdict) -> Outcome:
     night.on_step(Step.PROMOTE)
     name = f"l2-{run.id}"
     if verdict.promoted:
-        await _place(night, run, name)
+        note = await _place(night, run, name)
+        verdict = replace(verdict, reasons=(*verdict.reasons, *note))
     night.on_step("promote: placed")
     async with night.database.owner(night.owner_id) as connection:
         await _decide(connection, night, run, name, verdict)
@@ -411,8 +412,8 @@ async def _objection(connection: Connection, night: Night, run: Run) -> str:
     return f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
 
 
-async def _place(night: Night, run: Run, name: str) -> None:
-    """The weights where serving finds them, with what they are; in place when they are whole."""
+async def _place(night: Night, run: Run, name: str) -> tuple[str, ...]:
+    """The weights where serving finds them, in place when they are whole; what the owner should know of them."""
     target = adapter_folder(night.home, name)
     unfinished = target.with_name(f"{name}.unfinished")
     runs.remove(unfinished)
@@ -421,8 +422,6 @@ async def _place(night: Night, run: Run, name: str) -> None:
     unfinished.chmod(0o700)
     (unfinished / "README.md").unlink(missing_ok=True)
     llama = await for_llama(unfinished, night.base, night.recipe.threads)
-    if not llama.served:
-        night.tell(llama.sentence)
     manifest = {
         "base_model": night.base.name,
         "run": run.id,
@@ -434,6 +433,7 @@ async def _place(night: Night, run: Run, name: str) -> None:
     (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     runs.remove(target)
     unfinished.rename(target)
+    return () if llama.served else (f"It serves with LOCUM_BACKEND=transformers alone. {llama.sentence}",)
 
 
 async def finish(night: Night, run: Run, outcome: Outcome) -> None:

@@ -190,12 +190,16 @@ class _Run:
         self._tell(Progress(step=self._step, steps=self._steps, seconds=self._seconds(), bits_per_byte=seen))
 
     def _rate(self, step: int) -> float:
-        """Up over the first steps, then down to zero at the last one, or at the last minute if that comes first."""
+        """Up over the first steps, then down to zero at the last one.
+
+        Where the minutes end first, down to zero in their last fifth; until then no clock has a say,
+        so that the same run ends in the same weights.
+        """
         warm = max(1, round(self._recipe.warm_up * self._steps))
         if step < warm:
             return (step + 1) / warm
         spent = self._seconds() / max(self._recipe.minutes * 60, 1e-9)
-        return max(0.0, min((self._steps - step) / max(1, self._steps - warm), 1 - spent))
+        return max(0.0, min((self._steps - step) / max(1, self._steps - warm), 5 * (1 - spent)))
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

@@ -111,6 +111,7 @@ async def test_a_night_makes_an_adapter_that_serves(
     outcome = await nightly(night_of(database, owner, tmp_path, tiny))
     assert outcome.state == "promoted", outcome.sentence
     assert "held-out moments" in outcome.sentence
+    assert "LOCUM_BACKEND=transformers alone" in outcome.sentence  # for this base is no GGUF file
     assert await state_of(database, owner) == [(outcome.adapter, "active")]
     folder = tmp_path / "adapters" / outcome.adapter
     assert (folder / "adapter_model.safetensors").is_file()
