@@ -1,7 +1,7 @@
 """The chat platforms: from a login to a bot that is ready to be hosted. Each SDK is imported when it is needed."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.accounts import Login, missing_in
@@ -63,19 +63,10 @@ def _telegram(login: Login, settings: Settings) -> Opened:
         webhook_host=settings.telegram_webhook_host,
         webhook_port=settings.telegram_webhook_port,
     )
-
-    def build(owner_id: str) -> Build:
-        del owner_id  # the login's own
-        return lambda account, state, desk, transcriber: TelegramBot(
-            config=config, account=account, state=state, desk=desk, transcriber=transcriber
-        )
-
-    return Opened(check=lambda: check(config), build=build)
+    return Opened(check=lambda: check(config), build=lambda _: _built(TelegramBot, config))
 
 
 def _slack(login: Login, settings: Settings) -> Opened:
-    from dataclasses import replace  # noqa: PLC0415
-
     from bots.slack.bot import SlackBot  # noqa: PLC0415 -- needs the slack extra
     from bots.slack.check import check  # noqa: PLC0415
     from bots.slack.config import SlackConfig  # noqa: PLC0415
@@ -90,14 +81,10 @@ def _slack(login: Login, settings: Settings) -> Opened:
         http_host=settings.slack_http_host,
         http_port=settings.slack_http_port or None,
     )
-
-    def build(owner_id: str) -> Build:
-        known = replace(config, owner_id=owner_id)
-        return lambda account, state, desk, transcriber: SlackBot(
-            config=known, account=account, state=state, desk=desk, transcriber=transcriber
-        )
-
-    return Opened(check=lambda: check(config), build=build)
+    return Opened(
+        check=lambda: check(config),
+        build=lambda owner_id: _built(SlackBot, replace(config, owner_id=owner_id)),
+    )
 
 
 def _discord(login: Login, settings: Settings) -> Opened:
@@ -112,14 +99,14 @@ def _discord(login: Login, settings: Settings) -> Opened:
         gateway_url=settings.discord_gateway_url,
         message_content=settings.discord_message_content,
     )
+    return Opened(check=lambda: check(config), build=lambda _: _built(DiscordBot, config))
 
-    def build(owner_id: str) -> Build:
-        del owner_id  # the login's own
-        return lambda account, state, desk, transcriber: DiscordBot(
-            config=config, account=account, state=state, desk=desk, transcriber=transcriber
-        )
 
-    return Opened(check=lambda: check(config), build=build)
+def _built(make: Callable[..., Bot], config: object) -> Build:
+    """Every platform's bot is made of the same parts."""
+    return lambda account, state, desk, transcriber: make(
+        config=config, account=account, state=state, desk=desk, transcriber=transcriber
+    )
 
 
 # ─── hosting ─────────────────────────────────────────────────────────────────────────────────

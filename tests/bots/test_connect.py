@@ -31,8 +31,11 @@ connect.register(app)
 
 
 @pytest.fixture
-def telegram() -> Generator[TelegramDouble]:
+def telegram(monkeypatch: pytest.MonkeyPatch) -> Generator[TelegramDouble]:
+    """Telegram, and settings that say where it is and whose account it is."""
     with beside(lambda: TelegramDouble(owner=MARA)) as double:
+        monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", double.url)
+        monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
         yield double
 
 
@@ -65,8 +68,6 @@ def listed(*words: str) -> list[dict[str, Any]]:
 def test_an_account_is_connected_checked_and_kept_encrypted(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     # The token; may drafts, profiles, training, leaving; days.
     told = run("connect", "telegram", said=f"{telegram.token}\ny\nn\ny\nn\n30\n")
     assert told.exit_code == 0, told.output
@@ -89,8 +90,6 @@ def test_an_account_is_connected_checked_and_kept_encrypted(
 async def test_what_is_stored_opens_the_account_and_no_dump_of_the_database_does(
     database: Database, telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     monkeypatch.setenv("LOCUM_TELEGRAM_TOKEN", telegram.token)
     assert (await asyncio.to_thread(run, "connect", "telegram", "--defaults")).exit_code == 0
     for name in ("OWNER_ID", "TOKEN"):
@@ -115,8 +114,6 @@ def test_a_refused_token_is_said_with_its_cure_and_nothing_is_kept(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del home
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     with pytest.raises(AccessRevoked, match="BotFather"):
         run("connect", "telegram", said="12345:wrong\n")
     assert listed() == []
@@ -126,8 +123,6 @@ def test_who_stops_in_the_middle_of_the_questions_has_nothing_connected(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del home
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     with pytest.raises(BadInput, match="Nobody is here to answer, and nothing was kept"):
         run("connect", "telegram", said=f"{telegram.token}\ny\ny\n")
     assert listed() == []
@@ -145,8 +140,6 @@ def test_an_answer_that_is_no_number_of_days_is_asked_for_again(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del home
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     told = run("connect", "telegram", said=f"{telegram.token}\ny\nn\ny\nn\n-3\n30\n")
     assert "Connected." in told.output
     assert "Chat Automation" in told.output
@@ -187,8 +180,6 @@ def test_a_disconnected_account_has_no_tokens_left(
     telegram: TelegramDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del home
-    monkeypatch.setenv("LOCUM_TELEGRAM_API_URL", telegram.url)
-    monkeypatch.setenv("LOCUM_TELEGRAM_OWNER_ID", "1001")
     monkeypatch.setenv("LOCUM_TELEGRAM_TOKEN", telegram.token)
     run("connect", "telegram", "--defaults")
     assert "Those in the environment are still there" in run("disconnect", "telegram").output

@@ -112,9 +112,6 @@ class Discord:
     def is_typing_in(self, chat: str) -> bool:
         return self.chat(chat).chat in self.server.typing
 
-    def streamed(self, card_key: str) -> list[str]:
-        raise NotImplementedError(f"no card is streamed, {card_key} neither")
-
 
 @asynccontextmanager
 async def discord() -> AsyncGenerator[Discord]:

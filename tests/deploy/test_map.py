@@ -1,34 +1,25 @@
 """README's map says what the modules say."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.scripts import script
 
 ROOT = Path(__file__).parents[2]
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_map", ROOT / "docs" / "make_map.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_map_is_current() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert loaded().the_map() in text, "run: python docs/make_map.py"
+    assert script("make_map").the_map() in text, "run: python docs/make_map.py"
 
 
 def test_a_module_without_a_sentence_is_noticed(tmp_path: Path) -> None:
     module = tmp_path / "mute.py"
     module.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no docstring"):
-        loaded().first_sentence(module)
+        script("make_map").first_sentence(module)
 
 
 def test_only_the_first_sentence_is_taken(tmp_path: Path) -> None:
@@ -36,7 +27,7 @@ def test_only_the_first_sentence_is_taken(tmp_path: Path) -> None:
     module.write_text(
         '"""One thing, told\nin two lines. And more.\n\nAnd much more.\n"""\n', encoding="utf-8"
     )
-    assert loaded().first_sentence(module) == "One thing, told in two lines."
+    assert script("make_map").first_sentence(module) == "One thing, told in two lines."
 
 
 def links_of(page: Path) -> list[str]:
