@@ -29,6 +29,7 @@ from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.outside import leaves_machine, outside_models
 from core.models.transcribe import open_transcriber
 from core.purging import keep_purged
+from core.reply.adapters import keep_adapters
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
@@ -75,6 +76,7 @@ async def run(locum: Locum, only: Part | None) -> None:
         if models:
             teachers = await open_teachers(locum)
             tasks.create_task(run_workers(path, locum.redis))
+            tasks.create_task(keep_adapters(locum.database, models[1]))
             tasks.create_task(keep_purged(locum, path.clock))
             tasks.create_task(
                 keep_memory(

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     model_url: str = Field(default="", description="An OpenAI-compatible server that generates replies.")
     model_name: str = Field(default="", description="The model's name on that server.")
     model_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
+    model_adapters: str = Field(
+        default="",
+        description="Where that server finds the adapters of this data folder, if it loads LoRA while it runs (vLLM).",
+    )
     teacher_url: str = Field(
         default="",
         description="An OpenAI-compatible server for synthesis and judging; LOCUM_OWNER's words alone go there.",
