@@ -28,7 +28,9 @@ from core.models.choose import start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.outside import leaves_machine, outside_models
 from core.models.transcribe import open_transcriber
+from core.nights import keep_nights, nightly
 from core.purging import keep_purged
+from core.reply.adapters import keep_adapters
 from core.reply.host import BotHost
 from core.reply.inbox import Lane
 from core.reply.path import ReplyPath
@@ -54,6 +56,7 @@ async def run(locum: Locum, only: Part | None) -> None:
     _stop_on_signals()
     if only in (None, "console"):
         check_port(locum.settings.console_host, locum.settings.console_port)
+    night = nightly(locum.settings)
     works = only in (None, "worker")
     async with (
         _models(locum, wanted=works) as models,
@@ -75,7 +78,10 @@ async def run(locum: Locum, only: Part | None) -> None:
         if models:
             teachers = await open_teachers(locum)
             tasks.create_task(run_workers(path, locum.redis))
+            tasks.create_task(keep_adapters(locum.database, models[1]))
             tasks.create_task(keep_purged(locum, path.clock))
+            if night is not None:
+                tasks.create_task(keep_nights(night, lambda sentence: out.print(said(sentence))))
             tasks.create_task(
                 keep_memory(
                     locum.database,

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     model_url: str = Field(default="", description="An OpenAI-compatible server that generates replies.")
     model_name: str = Field(default="", description="The model's name on that server.")
     model_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
+    model_adapters: str = Field(
+        default="",
+        description="Where that server finds the adapters of this data folder, if it loads LoRA while it runs (vLLM).",
+    )
     teacher_url: str = Field(
         default="",
         description="An OpenAI-compatible server for synthesis and judging; LOCUM_OWNER's words alone go there.",
@@ -152,6 +156,16 @@ class Settings(BaseSettings):
     )
     transcriber_name: str = Field(default="", description="The model's name on that server.")
     transcriber_key: SecretStr = Field(default=SecretStr(""), description="Its API key.")
+
+    train_at: str = Field(
+        default="02:30",
+        description="When the nightly training begins, on the clock of your time zone; empty: only by hand.",
+    )
+    train_minutes: float = Field(
+        default=90.0,
+        gt=0,
+        description="What a night may take in all: a third of it is for reading and judging.",
+    )
 
     console_host: str = Field(
         default="127.0.0.1", description="The address that the console's page listens on."

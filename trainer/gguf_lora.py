@@ -1,11 +1,10 @@
-"""A peft adapter as the GGUF file that llama.cpp loads, and whether it then says what torch says.
+"""A peft adapter as a GGUF file that llama.cpp loads: a LoRA beside the base, or the base with it merged in.
 
 Only bases of GGUF architecture `llama` are written: there the query and key rows are known to be
 reordered for its rotary embedding. Others are served by the transformers backend.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LocumError
-from core.models.faces import ChatTurn, Generator, Sampling, ServesAdapters
 
 Tensor = NDArray[np.float32]
 
@@ -28,82 +26,110 @@ NAMES = {
 }
 ARCHITECTURE = "llama"
 
-LOST_AGREEMENT = 0.15
-"""Of the base's share of prompts with the same greedy text: two prompts of sixteen may part by rounding."""
-LEAST_AGREEMENT = 0.5
-MOST_DRIFT = 1.5
-"""Times the base's own drift between the backends, whose arithmetic differs where weights are quantised."""
-FREE_DRIFT = 0.005
-"""Nats per token that are rounding, whatever the base does."""
-
 
 class NotConvertible(LocumError):
     """llama.cpp cannot serve this adapter; the text says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parity:
-    """How near llama.cpp with the GGUF is to torch with the peft folder, on fixed prompts."""
-
-    prompts: int
-    agreement: float
-    """Share of prompts whose greedy continuation is the same text."""
-    base_agreement: float
-    """The same without the adapter: what the two backends differ by anyway."""
-    drift: float
-    """Mean absolute difference of the mean log-probability of what was drawn, in nats per token,
-    over the prompts on which both drew the same."""
-    base_drift: float
-
-    @property
-    def objection(self) -> str:
-        if self.agreement < max(LEAST_AGREEMENT, self.base_agreement - LOST_AGREEMENT):
-            return (
-                f"llama.cpp says the same as torch on {self.agreement:.0%} of {self.prompts} prompts with the "
-                f"adapter, and on {self.base_agreement:.0%} without it."
-            )
-        if self.drift > max(FREE_DRIFT, MOST_DRIFT * self.base_drift):
-            return (
-                f"llama.cpp and torch differ by {self.drift:.4f} nats per token with the adapter, and by "
-                f"{self.base_drift:.4f} without it."
-            )
-        return ""
-
-
 def write_lora(peft_folder: Path, base: Path, base_gguf: Path, out: Path) -> None:
     """Write the adapter of `peft_folder` for llama.cpp. `NotConvertible` where that is not known to be right."""
-    import gguf  # noqa: PLC0415 -- wanted only where a GGUF is written
-    import safetensors.numpy  # noqa: PLC0415 -- as above
-
-    library = cast("Any", gguf)
-    fields = library.GGUFReader(str(base_gguf)).fields
-    architecture = bytes(fields["general.architecture"].parts[-1]).decode()
-    if architecture != ARCHITECTURE:
-        raise NotConvertible(
-            f"Adapters for the architecture {architecture} are not written for llama.cpp yet: "
-            "LOCUM_BACKEND=transformers serves them."
-        )
-    config = json.loads((peft_folder / "adapter_config.json").read_text(encoding="utf-8"))
-    shape = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    heads = {
-        "attn_q": int(shape["num_attention_heads"]),
-        "attn_k": int(shape.get("num_key_value_heads") or shape["num_attention_heads"]),
-    }
+    library = _library()
+    _check_architecture(library.GGUFReader(str(base_gguf)))
     writer = library.GGUFWriter(str(out), ARCHITECTURE)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
-    tensors = cast("Any", safetensors.numpy).load_file(str(peft_folder / "adapter_model.safetensors"))
-    for theirs, tensor in sorted(tensors.items()):
-        name = _name(theirs)
-        module = name.split(".")[2]
-        if name.endswith("lora_b") and module in heads:
-            tensor = rotated(tensor, heads[module])  # noqa: PLW2901 -- the same rows in another order
+    writer.add_float32("adapter.lora.alpha", float(_config(peft_folder)["lora_alpha"]))
+    for name, tensor in sorted(_tensors(peft_folder, base).items()):
         writer.add_tensor(name, np.ascontiguousarray(tensor, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_merged(peft_folder: Path, base: Path, base_gguf: Path, out: Path) -> None:
+    """Write the base with the adapter added to its weights; quantised ones that change become Q8_0.
+
+    The steps of Q4 are wider than most of what an adapter changes, so that rounding to them would lose it.
+    """
+    library = _library()
+    reader = library.GGUFReader(str(base_gguf))
+    _check_architecture(reader)
+    changes = _changes(_tensors(peft_folder, base), _config(peft_folder))
+    writer = library.GGUFWriter(str(out), ARCHITECTURE)
+    for field in reader.fields.values():
+        if field.name != "general.architecture" and not field.name.startswith("GGUF."):
+            kind, *inner = field.types
+            writer.add_key_value(field.name, field.contents(), kind, sub_type=inner[-1] if inner else None)
+    for tensor in reader.tensors:
+        change = changes.pop(tensor.name, None)
+        if change is None:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+            continue
+        weights = library.quants.dequantize(tensor.data, tensor.tensor_type) + change
+        kind = _kept(library.GGMLQuantizationType, tensor.tensor_type, weights.shape[-1])
+        writer.add_tensor(tensor.name, library.quants.quantize(weights, kind), raw_dtype=kind)
+    if changes:
+        raise NotConvertible(f"The base has no tensor {min(changes)}, which the adapter changes.")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _kept(kinds: Any, before: Any, width: int) -> Any:
+    if before in {kinds.F32, kinds.F16}:
+        return before
+    return kinds.Q8_0 if width % 32 == 0 else kinds.F16
+
+
+def _changes(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """By the base's tensor: what the adapter adds to it, shape (outputs, inputs)."""
+    scale = float(config["lora_alpha"]) / float(config["r"])
+    halves = {name.removesuffix(".lora_a"): a for name, a in tensors.items() if name.endswith(".lora_a")}
+    return {name: scale * (tensors[f"{name}.lora_b"] @ a) for name, a in halves.items()}
+
+
+def _tensors(peft_folder: Path, base: Path) -> dict[str, Tensor]:
+    """The adapter's matrices under llama.cpp's names, rows in its order."""
+    import safetensors.numpy  # noqa: PLC0415 -- wanted only where a GGUF is written
+
+    shape = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    heads = {
+        "attn_q": int(shape["num_attention_heads"]),
+        "attn_k": int(shape.get("num_key_value_heads") or shape["num_attention_heads"]),
+    }
+    found: dict[str, Tensor] = {}
+    theirs = cast("Any", safetensors.numpy).load_file(str(peft_folder / "adapter_model.safetensors"))
+    for key, tensor in theirs.items():
+        name = _name(key)
+        module = name.split(".")[2]
+        found[name] = (
+            rotated(tensor, heads[module]) if name.endswith("lora_b") and module in heads else tensor
+        )
+    return found
+
+
+def _config(peft_folder: Path) -> dict[str, Any]:
+    config = json.loads((peft_folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("use_rslora") or config.get("use_dora"):
+        raise NotConvertible("Adapters with rank-stabilised scale or DoRA are not written for llama.cpp.")
+    return cast("dict[str, Any]", config)
+
+
+def _check_architecture(reader: Any) -> None:
+    architecture = bytes(reader.fields["general.architecture"].parts[-1]).decode()
+    if architecture != ARCHITECTURE:
+        raise NotConvertible(
+            f"Adapters for the architecture {architecture} are not written for llama.cpp yet: "
+            "LOCUM_BACKEND=transformers serves them."
+        )
+
+
+def _library() -> Any:
+    import gguf  # noqa: PLC0415 -- wanted only where a GGUF is written
+
+    return gguf
 
 
 def _name(theirs: str) -> str:
@@ -120,34 +146,3 @@ def rotated(rows: Tensor, heads: int) -> Tensor:
     """llama.cpp pairs neighbouring rows for its rotary embedding, transformers the two halves of a head."""
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1])
     return halves.swapaxes(1, 2).reshape(rows.shape)
-
-
-async def parity(
-    torch: Generator, llama: Generator, adapter: str, prompts: list[list[ChatTurn]], *, tokens: int = 12
-) -> Parity:
-    """Both have the adapter loaded by that name; greedy continuations of the prompts, compared."""
-    assert isinstance(torch, ServesAdapters)  # noqa: S101 -- for the type checker
-    assert isinstance(llama, ServesAdapters)  # noqa: S101 -- as above
-    sampling = Sampling(temperature=0, max_tokens=tokens, repeat_penalty=1.0, seed=1)
-    same: dict[str | None, int] = {None: 0, adapter: 0}
-    drifts: dict[str | None, list[float]] = {None: [], adapter: []}
-    for turns in prompts:
-        for name in same:
-            (theirs,) = await torch.chat(turns, sampling=sampling, adapter=name)
-            (ours,) = await llama.chat(turns, sampling=sampling, adapter=name)
-            if theirs.text != ours.text:
-                continue
-            same[name] += 1
-            if theirs.mean_logprob is not None and ours.mean_logprob is not None:
-                drifts[name].append(abs(theirs.mean_logprob - ours.mean_logprob))
-    return Parity(
-        prompts=len(prompts),
-        agreement=same[adapter] / len(prompts),
-        base_agreement=same[None] / len(prompts),
-        drift=_mean(drifts[adapter]),
-        base_drift=_mean(drifts[None]),
-    )
-
-
-def _mean(figures: list[float]) -> float:
-    return sum(figures) / len(figures) if figures else 0.0

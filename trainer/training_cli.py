@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -184,6 +185,46 @@ def retire_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
         typer.echo(f"{name} is retired.{files}")
 
 
+def show_difference(name: NameArgument, other: NameArgument, *, as_json: JsonOption = False) -> None:
+    """What two versions differ in: how they were made, their figures, and how alike their weights are."""
+    from trainer.comparing import differences  # noqa: PLC0415 -- numpy and safetensors
+
+    async def work(locum: Locum) -> list[Any]:
+        async with locum.database.owner(locum.owner_id) as connection:
+            pair = [await find_adapter(connection, locum.owner_id, each) for each in (name, other)]
+        return differences(locum.settings.home, *pair)
+
+    found = _with_locum(work)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    table = Table("", name, other)
+    for one in found:
+        table.add_row(one.what, one.one, one.other)
+    Console().print(table)
+
+
+def export_one(
+    name: NameArgument,
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    *,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="The whole model as safetensors, in place of a peft folder.")
+    ] = False,
+) -> None:
+    """Write a version for use elsewhere. It carries your voice: whoever has the files can speak with it."""
+    from trainer.exporting import export_merged, export_peft  # noqa: PLC0415 -- torch takes seconds to import
+
+    settings = load_settings()
+    if not merged:
+        export_peft(settings.home, name, folder)
+    else:
+        weights = find_weights(settings.home, settings.base_model)
+        base = f"{weights.name}@{weights.digest}"
+        export_merged(settings.home, name, torch_folder(settings.home, weights), base, folder)
+    typer.echo(f"{name} is in {folder}. Forgetting cannot reach it there.")
+
+
 def _say_active(adapter: Adapter | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"active": adapter.name if adapter else None}))
@@ -208,5 +249,7 @@ def register(app: typer.Typer) -> None:
     adapters.command("show")(show_one)
     adapters.command("promote")(promote_one)
     adapters.command("rollback")(roll_back)
+    adapters.command("diff")(show_difference)
+    adapters.command("export")(export_one)
     adapters.command("retire")(retire_one)
     app.add_typer(adapters, name="adapters")

@@ -14,7 +14,7 @@ from core.models.fingerprint import fingerprint
 from core.models.llama import LlamaGenerator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.local_torch import TorchGenerator
-from core.models.remote import RemoteGenerator
+from core.models.remote import RemoteAdapters, RemoteGenerator
 from core.models.serving import AdapterShelf
 from core.models.threads import Threads, choose_threads, usable_cores
 from core.models.weights import DEFAULT_BASE, Weights, find_weights
@@ -147,12 +147,16 @@ def _torch_threads(settings: Settings) -> int:
 async def _open_remote(settings: Settings) -> RemoteGenerator:
     if not settings.model_url:
         raise BadInput("LOCUM_BACKEND is remote, so LOCUM_MODEL_URL must name a server.")
-    return await RemoteGenerator.open(
-        settings.model_url,
-        model=settings.model_name,
-        key=settings.model_key.get_secret_value(),
-        setting="LOCUM_MODEL",
+    key = settings.model_key.get_secret_value()
+    if not settings.model_adapters:
+        return await RemoteGenerator.open(
+            settings.model_url, model=settings.model_name, key=key, setting="LOCUM_MODEL"
+        )
+    generator = await RemoteAdapters.open(
+        settings.model_url, model=settings.model_name, key=key, setting="LOCUM_MODEL"
     )
+    generator.seen_at = settings.model_adapters
+    return generator
 
 
 async def _open_named(

@@ -31,6 +31,13 @@ class Embedder(Protocol):
     async def close(self) -> None: ...
 
 
+LIKELIEST = 64
+"""Next tokens that are told with their probabilities: together nearly all of it."""
+
+Likely = dict[int, float]
+"""Token to its natural-log probability."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
     """One turn of a prompt, in the roles of chat templates."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -112,9 +112,19 @@ class BackgroundGenerator:
         return await self._loading.ready()
 
     async def serves(self, adapter: str) -> bool:
-        """Whether it drafts with that adapter, which is found and loaded here if need be."""
+        """Whether it drafts with that adapter now; one that is not there yet is on its way from here on."""
         model = await self._loading.ready()
         return self._shelf is not None and await self._shelf.serve(model, adapter)
+
+    async def keep_adapters(self, active: Collection[str], previous: Collection[str]) -> None:
+        """Load the active ones, keep the previous ones that are there, unload all others."""
+        model = await self._loading.ready()
+        if self._shelf is None:
+            return
+        for name in active:
+            await self._shelf.serve(model, name)
+        await self._shelf.keep_only(model, {*active, *previous})
+        self._shelf.settle()
 
     async def chat(
         self,
@@ -131,6 +141,8 @@ class BackgroundGenerator:
         return await (await self._loading.ready()).count_tokens(turns)
 
     async def close(self) -> None:
+        if self._shelf is not None:
+            await self._shelf.close()
         await self._loading.close()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -76,12 +77,17 @@ class RemoteGenerator:
     ) -> tuple[Sample, ...]:
         if adapter is not None:
             raise Unsupported(f"{self.name} serves no adapters: unset {self._setting}_URL to use one.")
-        wanted = sampling or Sampling()
+        return await self._draw(turns, samples, sampling or Sampling(), self._model)
+
+    async def _draw(
+        self, turns: Sequence[ChatTurn], samples: int, sampling: Sampling, model: str
+    ) -> tuple[Sample, ...]:
+        request = _request(turns, sampling, model)
         async with self._deadline(self._seconds):
             if not self._plain:
                 with suppress(_Refused):  # perhaps for a field beyond the plainest request
-                    return await self._together(turns, samples, wanted)
-            drawn = await self._one_by_one(turns, samples, wanted)
+                    return await self._together(request, samples, sampling)
+            drawn = await self._one_by_one(request, samples)
             self._plain = True
             return drawn
 
@@ -93,39 +99,26 @@ class RemoteGenerator:
         await self._client.aclose()
 
     async def _together(
-        self, turns: Sequence[ChatTurn], samples: int, sampling: Sampling
+        self, request: dict[str, Any], samples: int, sampling: Sampling
     ) -> tuple[Sample, ...]:
         """One request for all samples; what a server that ignores `n` leaves out is asked for singly."""
-        full = {**self._request(turns, sampling), "logprobs": True, "n": samples}
+        full = {**request, "logprobs": True, "n": samples}
         if sampling.seed is not None:
             full["seed"] = sampling.seed
         first = parse_completions(await self._post("chat/completions", full), samples)
         if len(first) == samples:
             return first
         self._plain = True
-        return first + await self._one_by_one(turns, samples - len(first), sampling)
+        return first + await self._one_by_one(request, samples - len(first))
 
-    async def _one_by_one(
-        self, turns: Sequence[ChatTurn], samples: int, sampling: Sampling
-    ) -> tuple[Sample, ...]:
+    async def _one_by_one(self, request: dict[str, Any], samples: int) -> tuple[Sample, ...]:
         """Requests of the fields that every server knows, side by side."""
-        request = self._request(turns, sampling)
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(self._post("chat/completions", request)) for _ in range(samples)]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return tuple(parse_completions(task.result(), 1)[0] for task in asked)
-
-    def _request(self, turns: Sequence[ChatTurn], sampling: Sampling) -> dict[str, Any]:
-        request: dict[str, Any] = {
-            "model": self._model,
-            "messages": messages(turns),
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-        }
-        return {**request, "stop": list(sampling.stop)} if sampling.stop else request
 
     async def _introduce(self) -> None:
         """Ask which models there are: proves the address and the key, and may tell the context."""
@@ -192,6 +185,17 @@ class RemoteGenerator:
         return f"The model server at {shown} ({self._setting}_URL) {what}."
 
 
+def _request(turns: Sequence[ChatTurn], sampling: Sampling, model: str) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": model,
+        "messages": messages(turns),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }
+    return {**request, "stop": list(sampling.stop)} if sampling.stop else request
+
+
 class _Unreached(ModelUnavailable):
     """Another try may do; `wait` is how many seconds the server asked for."""
 
@@ -236,6 +240,69 @@ def _worth_another_try(error: Exception) -> bool | float:
 def _retry_after(response: httpx.Response) -> float | None:
     told = response.headers.get("retry-after", "")
     return float(told) if told.isdecimal() else None
+
+
+class RemoteAdapters(RemoteGenerator):
+    """A `RemoteGenerator` that also `ServesAdapters`, on a server that loads LoRA while it runs, as vLLM does.
+
+    vLLM wants `--enable-lora` and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True
+    (https://docs.vllm.ai/en/latest/features/lora.html). Each version has a name of its own there: a name
+    that was used before may still answer from the cache of what it was.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, *, model: str, setting: str, seconds: float) -> None:
+        super().__init__(client, model=model, setting=setting, seconds=seconds)
+        self._loaded: set[str] = set()
+        self.seen_at = ""
+        """Where the server finds the adapters' folders."""
+
+    async def chat(
+        self,
+        turns: Sequence[ChatTurn],
+        *,
+        samples: int = 1,
+        sampling: Sampling | None = None,
+        adapter: str | None = None,
+    ) -> tuple[Sample, ...]:
+        if adapter is None:
+            return await super().chat(turns, samples=samples, sampling=sampling)
+        if adapter not in self._loaded:
+            raise Unsupported(f"No adapter {adapter} is loaded in {self.name}.")
+        return await self._draw(turns, samples, sampling or Sampling(), _named(adapter))
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Ask the server to load the folder of that name; done where an earlier process asked already."""
+        where = f"{self.seen_at.rstrip('/')}/{path.name}"
+        if not await self._has(name):
+            await self._tell("load_lora_adapter", {"lora_name": _named(name), "lora_path": where})
+        if not await self._has(name):
+            raise ModelError(
+                f"{self.name} did not load {where}: does it run with --enable-lora and "
+                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and is LOCUM_MODEL_ADAPTERS where it finds its adapters?"
+            )
+        self._loaded.add(name)
+
+    async def unload_adapter(self, name: str) -> None:
+        """No longer serve that adapter; nothing happens where it is not served."""
+        if name in self._loaded:
+            self._loaded.discard(name)
+            await self._tell("unload_lora_adapter", {"lora_name": _named(name)})
+
+    async def adapters(self) -> tuple[str, ...]:
+        return tuple(sorted(self._loaded))
+
+    async def _has(self, name: str) -> bool:
+        async with self._deadline(INTRODUCTION_SECONDS):
+            return any(model.id == _named(name) for model in _models(await self._send("GET", "models", None)))
+
+    async def _tell(self, path: str, body: dict[str, Any]) -> None:
+        """Its answer is a plain sentence; what came of it, the list of models tells."""
+        with suppress(httpx.HTTPError):
+            await self._client.post(path, json=body)
+
+
+def _named(adapter: str) -> str:
+    return f"locum-{adapter}"
 
 
 def api_address(url: str) -> str:

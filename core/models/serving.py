@@ -1,12 +1,13 @@
 """Adapters as files: where they lie, whether they fit a model, and loading them where they are asked for.
 
-A folder `adapters/<name>` holds the peft files, for llama.cpp `lora.gguf` beside them where that was
-checked against torch, and last of all a manifest that names the base. The database says which one is
+A folder `adapters/<name>` holds the peft files, for llama.cpp `lora.gguf` or `merged.gguf` beside them
+where that was checked against torch, and last of all a manifest that names the base. The database says which one is
 active; a process that serves finds it here by its name, without a restart.
 """
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -15,9 +16,10 @@ import structlog
 from core.errors import LocumError
 from core.models.faces import Generator, ServesAdapters
 from core.models.llama import LlamaGenerator
+from core.models.remote import RemoteAdapters
 
 MANIFEST = "locum-adapter.json"
-LORA = "lora.gguf"
+LORA, MERGED = "lora.gguf", "merged.gguf"
 
 log = structlog.get_logger()
 
@@ -42,8 +44,9 @@ class FindsAdapters(Protocol):
 
 
 async def serves(generator: Generator, adapter: str) -> bool:
-    """Whether that generator drafts with the adapter, now or after loading it.
+    """Whether that generator drafts with the adapter at this moment.
 
+    Where it finds adapters itself, one that is not there yet is loaded in the background meanwhile.
     Raises `ModelError` where the model itself cannot be had.
     """
     if isinstance(generator, FindsAdapters):
@@ -52,47 +55,81 @@ async def serves(generator: Generator, adapter: str) -> bool:
 
 
 class AdapterShelf:
-    """The adapters of one data folder, for one process that serves."""
+    """The adapters of one data folder, for one process that serves.
+
+    Loading and unloading go on beside the calls: a turn drafts with what is there, and is delayed only by
+    the first load after the start.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._changing = asyncio.Lock()
+        self._settled = False
         self._failed: set[str] = set()
+        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._unloads: set[asyncio.Task[None]] = set()
 
     async def serve(self, model: Generator, name: str) -> bool:
-        """Whether that model now serves the adapter. False where it cannot: then its base drafts.
+        """Whether that model serves the adapter now. False where it cannot, or is only loading it.
 
         An adapter whose files went is no longer served.
         """
         if not isinstance(model, ServesAdapters):
             return False
-        async with self._changing:
-            loaded = await model.adapters()
-            for gone in [one for one in loaded if read_manifest(adapter_folder(self._home, one)) is None]:
-                await model.unload_adapter(gone)
-            path = self._fitting(model, name)
-            if path is None:
-                return False
-            return name in loaded or await self._load(model, name, path)
+        loaded = await model.adapters()
+        for gone in [one for one in loaded if read_manifest(adapter_folder(self._home, one)) is None]:
+            self.drop(model, gone)
+        path = self._fitting(model, name)
+        if path is None:
+            return False
+        if name in loaded:
+            return True
+        if name not in self._loads and name not in self._failed:
+            self._loads[name] = asyncio.create_task(self._load(model, name, path))
+        if not self._settled and name in self._loads:
+            await asyncio.shield(self._loads[name])
+        return name in await model.adapters()
+
+    def settle(self) -> None:
+        """What was active at the start is loaded: from here on no turn waits for a load."""
+        self._settled = True
+
+    async def keep_only(self, model: Generator, names: Collection[str]) -> None:
+        """Unload all others, each when its running calls are done."""
+        if isinstance(model, ServesAdapters):
+            for name in set(await model.adapters()) - set(names):
+                self.drop(model, name)
+
+    def drop(self, model: ServesAdapters, name: str) -> None:
+        task = asyncio.create_task(model.unload_adapter(name))
+        self._unloads.add(task)
+        task.add_done_callback(self._unloads.discard)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._loads.values(), *self._unloads, return_exceptions=True)
 
     def _fitting(self, model: Generator, name: str) -> Path | None:
-        """The file or folder that this model loads; None where it was trained on another base."""
+        """The file or folder that this model loads; None where it was trained on another base.
+
+        Which base a server has only its owner knows, who named it for adapters of this one.
+        """
         folder = adapter_folder(self._home, name)
         manifest = read_manifest(folder)
+        if isinstance(model, RemoteAdapters):
+            return folder if manifest else None
         if manifest is None or manifest.get("base_model") != model.name:
             return None
         if not isinstance(model, LlamaGenerator):
             return folder
-        return folder / LORA if (folder / LORA).is_file() else None
+        return next((folder / file for file in (LORA, MERGED) if (folder / file).is_file()), None)
 
-    async def _load(self, model: ServesAdapters, name: str, path: Path) -> bool:
-        if name in self._failed:
-            return False
+    async def _load(self, model: ServesAdapters, name: str, path: Path) -> None:
         try:
             await model.load_adapter(name, path)
         except LocumError as error:
             self._failed.add(name)  # a name stands for one version: another try would end alike
             log.warning("adapter.failed", adapter=name, error=type(error).__name__)
-            return False
-        log.info("adapter.loaded", adapter=name)
-        return True
+        else:
+            log.info("adapter.loaded", adapter=name)
+        finally:
+            del self._loads[name]

@@ -35,6 +35,7 @@ from core.memory.traces import are_there
 from core.models.faces import Embedder, Generator
 from core.models.outside import Outside
 from core.models.serving import serves
+from core.reply.adapters import serving_order
 from core.reply.apply import Timing, apply_event
 from core.reply.cards import open_card, write_slate
 from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
@@ -244,19 +245,21 @@ class ReplyPath:
         return vectors[0], self.embedder.name
 
     async def _active_adapter(self, owner_id: OwnerId) -> ActiveAdapter | None:
-        """The adapter that the model drafts with; None where it cannot, and then its base drafts."""
+        """The adapter that the model drafts with; None where it cannot, and then its base drafts.
+
+        While a newly promoted one is loading, the one before it drafts on.
+        """
         if self.generator is None:
             return None
         async with self.database.owner(owner_id) as connection:
-            cursor = await connection.execute(
-                "SELECT id, name FROM adapters WHERE owner_id = %s AND state = 'active'", [owner_id]
-            )
-            row = await cursor.fetchone()
+            known = await serving_order(connection, owner_id)
         try:
-            served = row is not None and await serves(self.generator, str(row[1]))
+            for adapter in known:
+                if await serves(self.generator, adapter.name):
+                    return adapter
         except ModelError:  # which composing will tell
             return None
-        return ActiveAdapter(id=row[0], name=row[1]) if row and served else None
+        return None
 
     async def _compose(
         self, situation: Situation, recalled: Recalled, adapter: ActiveAdapter | None

@@ -28,6 +28,8 @@ class ChatServer:
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     keys: list[str] = field(default_factory=list[str])
+    adapters: dict[str, str] = field(default_factory=dict[str, str])
+    finds_adapters_at: str = "/models/adapters/"
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,13 +38,29 @@ class ChatServer:
             while request := await _request(reader):
                 path, key, body = request
                 self.keys.append(key)
-                told = Answer(body=MODELS) if path.endswith("/models") else await self._chat(reader, body)
+                told = self._about_models(path, body) or await self._chat(reader, body)
                 writer.write(_response(told))
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    def _about_models(self, path: str, body: str) -> Answer | None:
+        """The list of models, and vLLM's two addresses that change it; it answers in plain sentences."""
+        if path.endswith("/models"):
+            listed = [*json.loads(MODELS)["data"], *({"id": name} for name in self.adapters)]
+            return Answer(body=json.dumps({"data": listed}))
+        if path.endswith("/load_lora_adapter"):
+            asked = json.loads(body)
+            if not asked["lora_path"].startswith(self.finds_adapters_at):
+                return Answer(status=404, body="No adapter found")
+            self.adapters[asked["lora_name"]] = asked["lora_path"]
+            return Answer(body="Success: LoRA adapter added successfully.")
+        if path.endswith("/unload_lora_adapter"):
+            del self.adapters[json.loads(body)["lora_name"]]
+            return Answer(body="Success: LoRA adapter removed successfully.")
+        return None
 
     async def _chat(self, reader: asyncio.StreamReader, body: str) -> Answer:
         asked: dict[str, Any] = json.loads(body)

@@ -1,0 +1,106 @@
+"""When the nightly training starts: at the owner's hour, in a process of its own.
+
+APScheduler keeps the clock, also over a machine that slept through the hour. Whether the night is worth
+its while the started command decides (`locum train`), which lowers its own priority, too.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from core.errors import BadInput
+from core.settings import Settings
+
+log = structlog.get_logger()
+
+Tell = Callable[[str], None]
+"""Told one sentence for the terminal."""
+
+LATE = timedelta(hours=4)
+"""A night that was slept through is still begun so much later; after that it would meet the owner's day."""
+COMMAND = (sys.executable, "-c", "from core.cli import main; main()", "train", "--json")
+STOP_SECONDS = 20.0
+
+
+def nightly(settings: Settings) -> Any:
+    """APScheduler's trigger for LOCUM_TRAIN_AT; None where nights are begun by hand alone."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 -- only where nights are kept
+
+    if not settings.train_at:
+        return None
+    hour, _, minute = settings.train_at.partition(":")
+    if not (hour.isdecimal() and minute.isdecimal() and int(hour) <= 23 and int(minute) <= 59):  # noqa: PLR2004 -- a clock
+        raise BadInput(f"LOCUM_TRAIN_AT is {settings.train_at}: give a time like 02:30, or nothing.")
+    return cast("Any", CronTrigger)(hour=hour, minute=minute, timezone=ZoneInfo(settings.time_zone))
+
+
+async def keep_nights(trigger: Any, tell: Tell) -> None:
+    """Begin a night whenever it is time, until cancelled. One that runs then is stopped, and goes on next time."""
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler  # noqa: PLC0415 -- only where nights are kept
+
+    due = asyncio.Event()
+
+    async def ring() -> None:
+        due.set()
+
+    scheduler = cast("Any", AsyncIOScheduler())
+    scheduler.add_job(ring, trigger, coalesce=True, misfire_grace_time=int(LATE.total_seconds()))
+    scheduler.start()
+    try:
+        while True:
+            await due.wait()
+            due.clear()
+            await run_night(tell)
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+async def run_night(tell: Tell, command: tuple[str, ...] = COMMAND) -> int:
+    """One night to its end; its exit status. Cancelled, the process is told to end and waited for."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    log.info("night.begun", pid=process.pid)
+    try:
+        told, trouble = await process.communicate()
+    except asyncio.CancelledError:
+        await _stop(process)
+        raise
+    status = process.returncode or 0
+    log.info("night.ended", status=status)
+    tell(f"Training: {_sentence(told) if not status else _last_line(trouble)}")
+    return status
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _sentence(told: bytes) -> str:
+    """What the command says of itself; its document's other fields are for programs."""
+    try:
+        return str(json.loads(told)["sentence"])
+    except (ValueError, KeyError, TypeError):
+        return "it ended without a word. 'locum train status' says what is known."
+
+
+def _last_line(trouble: bytes) -> str:
+    lines = [line for line in trouble.decode(errors="replace").splitlines() if line.startswith("locum: ")]
+    return lines[-1].removeprefix("locum: ") if lines else "it failed. 'locum train --now' shows why."
