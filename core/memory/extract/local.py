@@ -172,7 +172,8 @@ KINDS: Mapping[Tense, str] = {
 
 def _retold(said: Said, heard: list[str], zone: ZoneInfo) -> Iterator[Claim]:
     """What the message says beyond what the rules heard in it."""
-    teller = Teller(said.speaker.name, said.sent_at.astimezone(zone))
+    addressee = said.addressee.name if said.addressee else ""
+    teller = Teller(said.speaker.name, said.sent_at.astimezone(zone), addressee=addressee)
     for clause in statements(said.text):
         told = teller.tell(clause)
         if told and not any(_is_same(clause, each) for each in heard):

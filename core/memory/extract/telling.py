@@ -35,7 +35,7 @@ CLAUSE = re.compile(
 )
 TAIL = re.compile(
     r"\s*[.!?;:…(]|,?\s+(?:but|so|because|since (?!(?:last|\d|\w+day|january|february|march|april|may|june|july|august|september|october|november|december|childhood|high|college))|though|although|which|who(?= (?:I|we|you))|if|unless|whether|as if|like I|when|whenever|where|while|even though|just in case|cuz)\b"
-    r"|,\s+(?:it|it's|that|that's|this|they|he|she|you|thanks|right|too|as well|haha|lol|no|yes|take|check|look|see|let|and (?:it|it's|that|they|he|she|the rest))\b|\s+and\s+(?:it|it's|that's|they|they're|he|she|I'm|I|hope|have fun)\b",
+    r"|,\s+(?:it|it's|that|that's|this|they|he|she|you|thanks|right|too|as well|haha|lol|no|yes|take|check|look|see|let|and (?:it|it's|that|they|he|she|the rest|look|check))\b|\s+and\s+(?:it|it's|that's|they|they're|he|she|I'm|I|hope|have fun|look at|check)\b",
     re.IGNORECASE,
 )
 """Where the statement ends and what is thought of it begins."""
@@ -72,6 +72,10 @@ ANTECEDENT = re.compile(
     re.IGNORECASE,
 )
 """Several that "their" may mean, named before it in the same clause."""
+BARE_LIKING = re.compile(
+    r"\b(?:loves?|loved|likes?|liked|enjoys?|enjoyed|adores?|digs?) (?:the|that|those) \w+(?:,? (?:and|&) (?:the )?\w+)?$"
+)
+"""Of what, was said elsewhere: "I love the colours"."""
 NEW = re.compile(
     r"\b(?:this|these) (?=(?:really |super |so )?(?:amazing|cool|great|awesome|new|little|beautiful|delicious|inspiring|huge|big|old|fun|nice|special|lovely|adorable|cute|gorgeous|incredible|tasty|yummy|wonderful)\b)",
     re.IGNORECASE,
@@ -138,7 +142,7 @@ FILLER = frozenset(
     trying tried like likes love loves lovely enjoy enjoys glad happy excited best better big little super day days own me my
     always never ever recently finally already told lately here there today week month year us again right together herself
     himself myself themselves his her their because if see saw look looking looks experience journey world life people
-    bed kept keeping push pushing forward positive strong believe believing grind grinding plugging moving stay staying strive striving true self
+    bed fan hooked huge totally details figuring kept keeping push pushing forward positive strong believe believing grind grinding plugging moving stay staying strive striving true self
     motivated determined inspired energized support supported supporting back hard difference impact awesome amazing
     """.split()
 )
@@ -209,6 +213,10 @@ SHARING = re.compile(
     rf"^(?:(?:here's|here is|here are|check out|take a look at|look at) (?=(?:my|our|one of|(?<!out )(?<!at )(?:an?|some|another)|the \w+ (?:I|we)\b|(?<!out )(?<!at )(?:this|these)|part of|\d+)\b)|(?:this is|these are) (?=(?:one of )?(?:my|our) (?:[\w'-]+ )?{PERSON}\b|an? (?:\w+ )?(?:photo|pic|picture|painting|drawing|shot)\b))(?P<what>[^,.!?]{{6,}}).*$",
     re.IGNORECASE,
 )
+ADVICE = re.compile(
+    r"^(?:you (?:should|could|might want to|ought to|need to) |(?:make sure|don't forget|remember) to )(?!see\b|know\b|be (?:so|very)?\s*(?:proud|happy)|have seen)(?P<what>(?:definitely |really |also |totally )*[a-z].*)$",
+    re.IGNORECASE,
+)
 GOING_ON = re.compile(
     r"^(?:(?:just|also) )*(?:(?:still|mostly|currently|been|now) )+(?P<doing>[a-z]+ing)\b(?!.*\b(?:is|are|was|helps?|makes?|can|will|means)\b)",
     re.IGNORECASE,
@@ -245,10 +253,13 @@ def _dated_last(sentence: str) -> str:
 class Teller:
     """Retells the clauses of one message, in order: "she" is who was spoken of before."""
 
-    def __init__(self, speaker: str, local_time: datetime, *, least: int = LEAST_WORDS) -> None:
+    def __init__(
+        self, speaker: str, local_time: datetime, *, addressee: str = "", least: int = LEAST_WORDS
+    ) -> None:
         self._speaker = speaker
         self._local_time = local_time
         self._least = least
+        self._addressee = addressee
         self._spoken_of: tuple[str, str] | None = None
 
     def tell(self, clause: str) -> Told | None:
@@ -277,7 +288,7 @@ class Teller:
         )
 
     def _told(self, subject: str, predicate: str, *, many: bool) -> Told | None:
-        cut = predicate.strip(" ,.-!")
+        cut = self._without_address(predicate).strip(" ,.-!")
         if NEGATIVE.search(cut) or SUPPOSED.search(cut) or len(cut.split()) > MOST_WORDS:
             return None
         turned = self._turn(cut, many=many)
@@ -287,7 +298,7 @@ class Teller:
         words = SHOWN.sub("a photo", NEW.sub(_introduced, words))
         if tense == "past":
             words = INTRODUCED.sub(_introduced, words)
-        if subject == self._speaker and re.search(r"\btogether\b", words):
+        if (subject == self._speaker and re.search(r"\btogether\b", words)) or BARE_LIKING.search(words):
             return None
         kept = _clear_part(words)
         if kept is None:
@@ -301,6 +312,12 @@ class Teller:
         if when is None and tense in ("past", "now", "future"):
             dated = f"{dated} (told {self._local_time:%Y-%m-%d})"
         return Told(text=f"{subject} {dated}", tense=tense, when=when)
+
+    def _without_address(self, words: str) -> str:
+        """Without the other's name at the end: "I joined a gym, Ines"."""
+        called = {self._addressee.casefold(), *self._addressee.casefold().split()[:1]}
+        before, comma, last = words.rstrip(" .!").rpartition(",")
+        return before if comma and last.strip().casefold() in called else words
 
     def _own(self, words: str, *, theirs: bool = False) -> str:
         """The words with "my", "me" and "I" as whom they mean; `theirs`, where the sentence is theirs."""
@@ -339,7 +356,7 @@ class Teller:
             if UNRESOLVED.search(match["what"]) or RATED.search(match["what"]):
                 return None
             return f"{who}'s {match['what']}", False, f"={match['verb']}{match['rest']}"
-        return self._of_others(clause) or self._left_out(clause)
+        return self._advice(clause) or self._of_others(clause) or self._left_out(clause)
 
     def _of_others(self, clause: str) -> tuple[str, bool, str] | None:
         """Of "she", "he" and "they" who were named before, and of what is something to the speaker."""
@@ -360,6 +377,12 @@ class Teller:
             return _capital(self._own(match["who"])), False, f"={match['verb']}{match['rest']}"
         return None
 
+    def _advice(self, clause: str) -> tuple[str, bool, str] | None:
+        match = ADVICE.match(clause)
+        if not match or not self._addressee:
+            return None
+        return self._speaker, False, f"=advises {self._addressee} to {match['what']}"
+
     def _left_out(self, clause: str) -> tuple[str, bool, str] | None:
         """The speaker, where the sentence leaves "I" out."""
         who = self._speaker
@@ -379,6 +402,7 @@ class Teller:
             and first["verb"].casefold()
             not in {"was", "were", "had", "did", "could", "would", "might"}
             - ({"had"} if re.search(r"\bhad (?:an?|my|the|some)\b", clause) else set())
+            and not re.search(r"\bme\b", clause)
             and len(clause.split()) > LONGEST_EXCLAMATION
         ):
             return who, False, clause[:1].lower() + clause[1:]
