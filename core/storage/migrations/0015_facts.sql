@@ -49,7 +49,10 @@ BEGIN
           AND (p_subject_kind IS NULL OR f.subject_kind = p_subject_kind)
           AND (p_contact_id IS NULL OR f.contact_id = p_contact_id)
           AND f.valid_from <= coalesce(p_as_of, now())
-          AND (p_fact_ids IS NULL OR f.id = ANY (p_fact_ids) OR f.slot <> '')
+          AND (p_fact_ids IS NULL OR f.id = ANY (p_fact_ids) OR f.slot <> '' AND EXISTS (
+                SELECT FROM facts a WHERE a.owner_id = p_owner_id AND a.id = ANY (p_fact_ids)
+                AND a.slot = f.slot AND a.kind = f.kind AND a.subject_kind = f.subject_kind
+                AND a.contact_id IS NOT DISTINCT FROM f.contact_id))
     ), told AS MATERIALIZED (
         SELECT f.id, array_agg(m.id ORDER BY m.sent_at, m.id) AS ids, max(m.sent_at) AS last_told
         FROM wanted w
