@@ -14,7 +14,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -32,7 +32,7 @@ from core.ids import OwnerId
 from core.memory.extract.carried import Checked, check_statement
 from core.memory.extraction import ExtractionReport, extract_new
 from core.models.choose import open_teacher
-from core.models.faces import Generator
+from core.models.faces import ChatTurn, Generator, Sample, Sampling
 from core.models.outside import leaves_machine
 from core.owners import ensure_owner
 from core.settings import Settings, load_settings
@@ -70,6 +70,40 @@ class Read:
     facts: tuple[Written, ...]
     report: ExtractionReport
     seconds: float
+
+
+class Brief:
+    """A teacher held to short answers: enough to see the mechanism where a model is slow."""
+
+    def __init__(self, teacher: Generator, most_tokens: int) -> None:
+        self._teacher = teacher
+        self._most = most_tokens
+
+    @property
+    def name(self) -> str:
+        return self._teacher.name
+
+    @property
+    def context_tokens(self) -> int:
+        return self._teacher.context_tokens
+
+    async def chat(
+        self,
+        turns: Sequence[ChatTurn],
+        *,
+        samples: int = 1,
+        sampling: Sampling | None = None,
+        adapter: str | None = None,
+    ) -> tuple[Sample, ...]:
+        wanted = sampling or Sampling()
+        short = replace(wanted, max_tokens=min(wanted.max_tokens, self._most))
+        return await self._teacher.chat(turns, samples=samples, sampling=short, adapter=adapter)
+
+    async def count_tokens(self, turns: Sequence[ChatTurn]) -> int:
+        return await self._teacher.count_tokens(turns)
+
+    async def close(self) -> None:
+        await self._teacher.close()
 
 
 async def read_all(
@@ -266,13 +300,15 @@ def judge(lines: Iterable[str]) -> dict[str, float]:
 
 
 async def measure_facts(
-    folder: Path, *, settings: Settings, sessions: int | None, console: Console
+    folder: Path, *, settings: Settings, sessions: int | None, answer_tokens: int | None, console: Console
 ) -> tuple[dict[str, object], dict[str, list[Read]]]:
     """The report as `--json` prints it, and what each extractor read."""
     conversations = read_conversations(folder)
     if sessions is not None:
         conversations = [first_sessions(each, sessions) for each in conversations]
     teacher = await open_teacher(settings)
+    if teacher is not None and answer_tokens is not None:
+        teacher = Brief(teacher, answer_tokens)
     read: dict[str, list[Read]] = {}
     try:
         async with scratch_database(settings) as database:
@@ -315,6 +351,9 @@ def facts(
     sessions: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many sessions of each conversation.")
     ] = None,
+    answer_tokens: Annotated[
+        int | None, typer.Option(min=16, help="Cut the teacher's answers at so many tokens.")
+    ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Draw so many facts to read by eye.")] = 0,
     seed: Annotated[int, typer.Option(help="Which facts are drawn.")] = 0,
     to: Annotated[Path, typer.Option(help="Where drawn facts are written.")] = Path("facts-to-read.txt"),
@@ -335,7 +374,13 @@ def facts(
         raise BadInput("A teacher is an address and a model: give both --teacher and --model.")
     settings = load_settings().model_copy(update={"teacher_url": teacher or "", "teacher_name": model or ""})
     report, read = asyncio.run(
-        measure_facts(data, settings=settings, sessions=sessions, console=Console(stderr=True))
+        measure_facts(
+            data,
+            settings=settings,
+            sessions=sessions,
+            answer_tokens=answer_tokens,
+            console=Console(stderr=True),
+        )
     )
     if sample:
         name = "teacher" if "teacher" in read else "local"
