@@ -8,7 +8,7 @@ what one says of the other ("you live in Bergen, right?") is theirs once they sa
 import re
 
 from core.memory.extract.sentences import INTERJECTION, spell_out
-from core.memory.extract.telling import SHARED
+from core.memory.extract.statements import SHARED
 
 YES = re.compile(
     r"^(?:yes|yeah|yep|yup|yea|ya|sure do|sure am|i do|i am|i have|i did|indeed|correct|exactly|that's right|right|true|of course|definitely|absolutely)\b",

@@ -19,7 +19,8 @@ from core.memory.extract.everyday import DOES, EVERYDAY, PRESUPPOSED
 from core.memory.extract.names import Names
 from core.memory.extract.rules import PROMISE, RULES, Rule
 from core.memory.extract.sentences import clauses, is_shouted
-from core.memory.extract.telling import Teller, Tense, Told, key_of, statements
+from core.memory.extract.statements import statements
+from core.memory.extract.telling import Teller, Tense, Told, key_of
 
 HEARSAY_WEIGHT = 0.6
 RETOLD_WEIGHT = 0.55
