@@ -6,11 +6,11 @@ import re
 from core.memory.extract.grammar import is_past, third_person
 
 UNRESOLVED = re.compile(
-    r"\b(?:it|he|she|him|hers?|his|they|them|their|theirs|there|here|those|these|ones?|ours|us|you|your|yours|yourself|u|ur|something|anything|everything|whatever|stuff)\b",
+    r"\b(?:its?|he|she|him|hers?|his|they|them|their|theirs|there|here|those|these|ones?|ours|us|you|your|yours|yourself|u|ur|something|anything|everything|whatever|stuff)\b",
     re.IGNORECASE,
 )
 POINTING = re.compile(
-    r"\b(?:this|that)(?=\s*(?:$|[.,!]|and\b|is\b|was\b|one\b|stuff\b|thing\b|with\b|to\b|for\b|in\b|on\b|at\b))|^(?:this|that)\b|\bthis\b(?! (?:time|way|year|week|month|summer|winter|spring|fall|autumn|morning|evening|afternoon))|\b(?:with|at|on|in|of|for|from|to|about|took|made|got|saw) that\b|\bthat (?=(?:game|song|place|book|movie|film|show|day|moment|feeling|photo|pic|picture|one|kind|type|same|trip|event|class|dance|team|spot|area|way|stuff|very|whole|next|first|last)\b)",
+    r"\b(?:this|that)(?=\s*(?:$|[.,!]|and\b|is\b|was\b|one\b|stuff\b|thing\b|with\b|to\b|for\b|in\b|on\b|at\b))|^(?:this|that)\b|\bthis\b(?! (?:time|way|year|week|month|summer|winter|spring|fall|autumn|morning|evening|afternoon))|\b(?:with|at|on|in|of|for|from|to|about|took|made|got|saw) that\b|\bthat (?=(?:happens?|works?|counts?|matters?|possible|real|game|song|place|book|movie|film|show|day|moment|feeling|photo|pic|picture|one|kind|type|same|trip|event|class|dance|team|spot|area|way|stuff|very|whole|next|first|last|other|little|big|old|new|guy|girl|boy)\b)",
     re.IGNORECASE,
 )
 ANTECEDENT = re.compile(
@@ -18,6 +18,12 @@ ANTECEDENT = re.compile(
     re.IGNORECASE,
 )
 """Several that "their" may mean, named before it in the same clause."""
+PEOPLE = re.compile(
+    r"people|kids|children|friends|family|parents|folks|others|everyone|women|men|members|dogs|cats|pets|turtles|pups"
+    r"|\w+(?:ers|ists|ents|ors|ants|mates)",
+    re.IGNORECASE,
+)
+SEVERAL = frozenset(("their", "they", "them", "theirs"))
 NO_PLURAL = frozenset(
     "this always was has does his its towards sometimes lots as less gets class unless across".split()
 )
@@ -38,8 +44,12 @@ DROPPED = re.compile(
     r"(?:,|\s(?:and|or|so that|so|to|for|with|after|before|while|as|that|about|from|by|where|since|during))\s+(?=\S)"
 )
 """Where an addition begins that a statement is true without."""
+UNFINISHED = frozenset(
+    "wanting trying going looking needing hoping planning starting thinking able ready happy excited".split()
+)
+"""What cannot end a statement."""
 LOOSE_END = re.compile(
-    r"(?:\s+(?:not|to|and|or|of|for|with|a|the|at|on|in|just|by|as|about|only|even|so|that|from))+$",
+    r"(?:\s+(?:not|to|and|or|of|for|with|a|the|at|on|in|just|by|as|about|only|even|so|that|from|even|while|when|where|because|like|more|most|since|until|after|before|into|through))+$",
     re.IGNORECASE,
 )
 OWN_VERB = re.compile(r"\bI (?P<adverb>(?:really|also|just|never|always|still|even) )?(?P<verb>[a-z']+)\b")
@@ -55,7 +65,8 @@ def own_words(words: str, speaker: str, *, theirs: bool = False) -> str:
     for pattern, meant in (
         (r"\b(?:my|our)\b", "their" if theirs else f"{who}'s"),
         (r"\bmine\b", f"{who}'s"),
-        (r"\bmyself\b", "themselves"),
+        (r"\b(?:myself|ourselves)\b", "themselves"),
+        (r"\bwe're\b", f"{who} and others are"),
         (r"\bI'm\b", f"{who} is"),
         (r"\bI've\b", f"{who} has"),
         (r"\bwe(?= all\b| both\b|'|\s)", f"{who} and others"),
@@ -72,6 +83,8 @@ def introduced(words: str, *, past: bool) -> str:
 
 
 def _introduced(match: re.Match[str]) -> str:
+    if match.string[: match.start()].casefold().endswith("all "):
+        return "the "
     if match[0] == "these ":
         return "some "
     return "an " if match.string[match.end() : match.end() + 1].lower() in "aeiou" else "a "
@@ -87,7 +100,8 @@ def clear_part(words: str) -> str | None:
         if not cuts:
             return None
         words = LOOSE_END.sub("", words[: cuts[-1]].strip(" ,"))
-        if not words or is_past(words.split()[-1]) or third_person(words.split()[-1]):
+        last = words.split()[-1] if words else ""
+        if not last or is_past(last) or third_person(last) or last in UNFINISHED:
             return None
     return None
 
@@ -95,8 +109,8 @@ def clear_part(words: str) -> str | None:
 def _first_unclear(words: str) -> int | None:
     bare = PLEONASTIC.sub(lambda match: " " * len(match[0]), words)
     for match in UNRESOLVED.finditer(bare):
-        if match[0].casefold() in ("their", "they", "them", "theirs") and _has_antecedent(
-            bare[: match.start()]
+        if match[0].casefold() in SEVERAL and _has_antecedent(
+            bare[: match.start()], people=match[0].casefold() in ("they", "them")
         ):
             continue
         return match.start()
@@ -104,11 +118,21 @@ def _first_unclear(words: str) -> int | None:
     return pointing.start() if pointing else None
 
 
-def _has_antecedent(words: str) -> bool:
+def _has_antecedent(words: str, *, people: bool) -> bool:
+    """Whether several are named that "their" may mean; "them" is taken for people alone."""
     return any(
-        word.casefold() not in NO_PLURAL and (word[-1] != "s" or third_person(word[:-1]) is None)
-        for word in ANTECEDENT.findall(words)
+        bool(PEOPLE.fullmatch(word)) if people else _is_plural(word) for word in ANTECEDENT.findall(words)
     )
+
+
+def _is_plural(word: str) -> bool:
+    return word.casefold() not in NO_PLURAL and not (word[-1] == "s" and _is_verb(word))
+
+
+def _is_verb(word: str) -> bool:
+    """Whether the word is what he or she does: "tries", "loves", "teaches"."""
+    lower = word.casefold()
+    return any(third_person(base) for base in (lower[:-1], lower[:-2], lower[:-3] + "y"))
 
 
 def is_clear(words: str) -> bool:

@@ -38,7 +38,7 @@ LONGEST_TITLE = 8
 PERSON = r"(?:mom|mum|mother|dad|father|parents|sister|brother|siblings?|wife|husband|partner|girlfriend|boyfriend|fiancée?|son|sons|daughter|daughters|kids?|children|child|family|families|friends?|best friend|cousins?|aunt|uncle|niece|nephew|grandma|grandmother|grandpa|grandfather|grandparents|roommate|boss|colleagues?|coworkers?|co-workers?|team|teammates?|coach|teacher|mentor|neighbou?rs?|dog|dogs|cat|cats|puppy|pups?|pets?|turtles?)"
 AND_I = re.compile(rf"\b((?:[Mm]y (?:[\w'-]+ ){{0,2}}?{PERSON}|[A-Z][\w'-]+)),? and I\b(?!')")
 CONDITION = re.compile(
-    r"^\W*(?:if|unless|when|whenever|once|as soon as|every time|the more)\b", re.IGNORECASE
+    r"^\W*(?:when|once|the more)\b|\b(?:if|unless|whenever|as soon as|every time)\b", re.IGNORECASE
 )
 
 
@@ -62,7 +62,7 @@ def statements(text: str) -> Iterator[str]:
 
 def _is_condition(part: str) -> bool:
     """Whether what follows holds only when this does; "when I was small" is a time."""
-    return bool(CONDITION.match(part)) and not any(is_past(word) for word in part.split())
+    return bool(CONDITION.search(part)) and not any(is_past(word) for word in part.split())
 
 
 def _punctuated_outside(sentence: str) -> str:

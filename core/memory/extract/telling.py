@@ -32,7 +32,7 @@ COURTESY = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 TAIL = re.compile(
-    r"\s*[.!?;:…(]|,?\s+(?:but|so|because|since (?!(?:last|\d|\w+day|january|february|march|april|may|june|july|august|september|october|november|december|childhood|high|college))|though|although|which|who(?= (?:I|we|you))|if|unless|whether|as if|like I|when|whenever|where|while|even though|just in case|cuz)\b"
+    r"\s*[.!?;:…(]|,?\s+(?:but|so|because|since (?!(?:last|\d|\w+day|january|february|march|april|may|june|july|august|september|october|november|december|childhood|high|college))|though|although|which|who(?= (?:I|we|you))|if|unless|whether|as if|like I|when|whenever|where|(?<!a )while|even though|just in case|cuz)\b"
     r"|,\s+(?:it|it's|that|that's|this|they|he|she|you|thanks|right|too|as well|haha|lol|no|yes|take|check|look|see|let|and (?:it|it's|that|they|he|she|the rest|look|check))\b|\s+and\s+(?:it|it's|that's|they|they're|he|she|I'm|I|hope|have fun|look at|check)\b",
     re.IGNORECASE,
 )
@@ -41,8 +41,13 @@ STOP = re.compile(
     r"\s*[.!?;:…(]|,?\s+(?:but|though|although|if|unless|whether|as if|like I|even though|and (?:it|that)\b)"
 )
 NEGATIVE = re.compile(r"\b(?:not|never|no|nobody|nothing|cannot|hardly)\b|n't\b", re.IGNORECASE)
+LEFT_HANGING = re.compile(
+    r"(?:\s+(?:and|or|even|so|that|when|where|while|because|the|an?|not|just|from|until|since))+$",
+    re.IGNORECASE,
+)
+"""What a cut leaves of the clause that it cut off."""
 BARE_LIKING = re.compile(
-    r"\b(?:loves?|loved|likes?|liked|enjoys?|enjoyed|adores?|digs?) (?:the|that|those) \w+(?:,? (?:and|&) (?:the )?\w+)?$"
+    r"\b(?:loves?|loved|likes?|liked|enjoys?|enjoyed|adores?|digs?) (?:the|that|those) (?:\w+(?:,? (?:and|&) (?:the )?\w+)?$|way\b)"
 )
 """Of what, was said elsewhere: "I love the colours"."""
 LIGHT = frozenset(
@@ -60,7 +65,7 @@ FILLER = frozenset(
     trying tried like likes love loves lovely enjoy enjoys glad happy excited best better big little super day days own me my
     always never ever recently finally already told lately here there today week month year us again right together herself
     himself myself themselves his her their because if see saw look looking looks experience journey world life people
-    bed fan hooked huge totally details figuring kept keeping push pushing forward positive strong believe believing grind grinding plugging moving stay staying strive striving true self
+    pic photo picture shared blast lucky everyone cares care copy needs wanted bed fan hooked huge totally details figuring kept keeping push pushing forward positive strong believe believing grind grinding plugging moving stay staying strive striving true self
     motivated determined inspired energized support supported supporting back hard difference impact awesome amazing
     """.split()
 )
@@ -117,7 +122,7 @@ class Teller:
         return self._told(sentence, STOP.split(sentence.predicate, maxsplit=1)[0])
 
     def _told(self, sentence: Sentence, predicate: str) -> Told | None:
-        cut = self._without_address(predicate).strip(" ,.-!")
+        cut = LEFT_HANGING.sub("", self._without_address(predicate).strip(" ,.-!"))
         if not cut or NEGATIVE.search(cut) or SUPPOSED.search(cut) or len(cut.split()) > MOST_WORDS:
             return None
         turned = (cut, _tense(cut.split(maxsplit=1)[0], cut)) if sentence.turned else _turn(cut, sentence)
@@ -169,6 +174,8 @@ def _turn(predicate: str, sentence: Sentence) -> tuple[str, Tense] | None:
         verb.casefold() == "'d" and not re.match(r"'d (?:really )?(?:love|like) to\b", predicate)
     ):
         return None
+    if tokens[place + 1 : place + 2] == ["and"] and len(tokens) > place + 2 and not sentence.several:
+        tokens[place + 2] = third_person(tokens[place + 2]) or tokens[place + 2]
     words = " ".join([*tokens[:place], turned, *tokens[place + 1 :]])
     return words, _tense(verb, " ".join(tokens[place:]))
 
