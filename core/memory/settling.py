@@ -72,11 +72,11 @@ async def settle(connection: Connection, owner_id: OwnerId, slot: Slot) -> None:
     rows = {row.id: row for row in await _rows(connection, owner_id, slot)}
     tellings = await _tellings(connection, owner_id, slot)
     spans = timeline(tellings, await _endings(connection, owner_id, slot, rows))
-    held = await _rows_for(connection, owner_id, spans, rows)
+    held, moved = await _rows_for(connection, owner_id, spans, rows)
     for place, (span, fact_id) in enumerate(zip(spans, held, strict=True)):
         after = held[place + 1] if place + 1 < len(held) and span.until == spans[place + 1].since else None
         successor = (span.ended_by or after) if span.until is not None else None
-        await _bring(connection, owner_id, fact_id, rows.get(fact_id), span, successor)
+        await _bring(connection, owner_id, fact_id, rows.get(fact_id), span, successor, anew=fact_id in moved)
 
 
 async def _rows(connection: Connection, owner_id: OwnerId, slot: Slot) -> list[_Row]:
@@ -199,8 +199,11 @@ async def rivals(connection: Connection, owner_id: OwnerId, slot: Slot) -> list[
 
 async def _rows_for(
     connection: Connection, owner_id: OwnerId, spans: Sequence[Span], rows: dict[FactId, _Row]
-) -> list[FactId]:
-    """A row for each span: one that holds some of its tellings, a new one where each is another span's."""
+) -> tuple[list[FactId], set[FactId]]:
+    """A row for each span: one that holds some of its tellings, a new one where each is another span's.
+
+    Tellings are moved to the rows of their spans; the rows that lost or gained one come second.
+    """
     taken: set[FactId] = set()
     held: dict[int, FactId] = {}
     by_decision = sorted(
@@ -220,7 +223,7 @@ async def _rows_for(
                 moved[telling.fact_id, held[at]] += telling.messages
     for (old, new), messages in moved.items():
         await _move(connection, owner_id, old, new, messages)
-    return [held[at] for at in range(len(spans))]
+    return [held[at] for at in range(len(spans))], {fact_id for pair in moved for fact_id in pair}
 
 
 async def _copy(connection: Connection, owner_id: OwnerId, fact_id: FactId) -> FactId:
@@ -263,13 +266,19 @@ async def _bring(
     row: _Row | None,
     span: Span,
     successor: FactId | None,
+    *,
+    anew: bool,
 ) -> None:
-    """The row as the span has it; words and certainty that the owner decided stay."""
+    """The row as the span has it; words and certainty that the owner decided stay.
+
+    Written where it differs from `row`, and always with `anew`: then the row has changed since it was read.
+    """
     corrected = row is not None and row.corrected_at is not None
     statement = row.statement if row and corrected else span.tellings[0].statement
     sure = row.confidence if row and corrected else confidence(span.tellings)
     if (
         row
+        and not anew
         and (row.statement, row.valid_from, row.valid_to, row.superseded_by)
         == (statement, span.since, span.until, successor)
         and abs(row.confidence - sure) < SAME

@@ -109,3 +109,22 @@ ALTER FUNCTION known_facts_of OWNER TO locum_search;
 REVOKE CREATE ON SCHEMA locum FROM locum_search;
 REVOKE ALL ON FUNCTION known_facts_of FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION known_facts_of TO locum_app, locum_search;
+
+-- A fact that loses the telling whose words it has takes the words of the earliest one left: what was
+-- edited away is said nowhere.
+CREATE FUNCTION telling_gone() RETURNS trigger LANGUAGE plpgsql
+SET search_path = locum, public, pg_temp AS $$
+BEGIN
+    UPDATE facts f SET statement = t.told, valid_from = least(t.true_from, f.valid_to)
+    FROM (
+        SELECT s.told, s.true_from FROM fact_sources s
+        WHERE s.owner_id = OLD.owner_id AND s.fact_id = OLD.fact_id AND s.told IS NOT NULL
+        ORDER BY s.true_from, s.told_at, s.message_id LIMIT 1) t
+    WHERE f.owner_id = OLD.owner_id AND f.id = OLD.fact_id AND f.corrected_at IS NULL
+      AND f.statement = OLD.told
+      AND NOT EXISTS (SELECT FROM fact_sources o WHERE o.owner_id = OLD.owner_id AND o.fact_id = OLD.fact_id
+                      AND o.told = OLD.told AND o.true_from <= OLD.true_from);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER telling_gone AFTER DELETE ON fact_sources FOR EACH ROW WHEN (OLD.told IS NOT NULL)
+    EXECUTE FUNCTION telling_gone();

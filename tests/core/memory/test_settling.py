@@ -251,6 +251,23 @@ async def test_what_the_owner_decided_stays_when_a_value_is_told_of_another_time
     ]
 
 
+async def test_words_that_were_edited_away_are_said_by_no_fact(database: Database, owner: OwnerId) -> None:
+    async with database.owner(owner) as connection:
+        world = await direct_chat(connection, owner)
+        first = await world.say(connection, "Ines", None, "I moved to Oslo", NOON)
+        await world.say(connection, "Ines", None, "I live in Oslo", NOON + 20 * DAY)
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        (home,) = await list_facts(connection, owner)
+        assert (home.statement, home.valid_from) == ("Mara moved to Oslo", NOON)
+        await connection.execute("UPDATE messages SET text = 'never mind' WHERE id = %s", [first])
+        (left,) = await list_facts(connection, owner)
+    assert (left.statement, left.valid_from) == ("Mara lives in Oslo", NOON + 20 * DAY)
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        assert [fact.statement for fact in await list_facts(connection, owner)] == ["Mara lives in Oslo"]
+
+
 def test_two_wordings_of_one_thing_are_alike_and_two_things_are_not() -> None:
     assert are_alike("Kit lives in Paris", "Kit's home is Paris, France", without=["kit"])
     assert not are_alike("Kit lives in Paris", "Kit has a cat called Pip", without=["kit"])
