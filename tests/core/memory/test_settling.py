@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from core.memory.facts import bury_fact, correct_fact, hide_fact, list_facts, pi
 from core.memory.profiles import known_facts, known_facts_of
 from core.memory.storing import are_alike, lock_facts, store_claim
 from core.storage.database import Connection, Database
+from tests.core.history.exports import jsonl, load, record
 from tests.core.memory.test_teacher import ScriptedTeacher
 from tests.core.memory.world import NOON, World
 
@@ -249,6 +251,27 @@ async def test_what_the_owner_decided_stays_when_a_value_is_told_of_another_time
         ("Mara lives in Bergen", False, False),
         ("Mara lives in Oslo", True, True),
     ]
+
+
+async def test_a_correction_outlives_importing_the_same_history_again(
+    database: Database, owner: OwnerId, tmp_path: Path
+) -> None:
+    lines = [
+        record(1, sender="ana", text="I live in Oslo"),
+        record(2, sender="mara", text="lucky you"),
+    ]
+    await load(database, owner, jsonl(tmp_path / "a.jsonl", lines), "mara")
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        (home,) = await list_facts(connection, owner)
+        await correct_fact(connection, owner, home.id, "Ana lives near Oslo, in Moss")
+    more = [*lines, record(3, sender="ana", text="I live in Oslo, as I said")]
+    await load(database, owner, jsonl(tmp_path / "b.jsonl", more), "mara")
+    report = await extract_new(database, owner)
+    assert report.sessions_read == 1
+    async with database.owner(owner) as connection:
+        (still,) = await list_facts(connection, owner)
+    assert (still.statement, len(still.source_ids)) == ("Ana lives near Oslo, in Moss", 2)
 
 
 async def test_words_that_were_edited_away_are_said_by_no_fact(database: Database, owner: OwnerId) -> None:
