@@ -42,7 +42,7 @@ def search(
     found = asyncio.run(_search(query, as_of, reader, limit, Console(stderr=True)))
     if as_json:
         told = {"query": query, "facts": [{"score": each.score, **asdict(each.fact)} for each in found]}
-        typer.echo(json.dumps(told, default=str, ensure_ascii=False))
+        typer.echo(json.dumps(told, default=datetime.isoformat, ensure_ascii=False))
         return
     if not found:
         typer.echo("Nothing found.")
