@@ -115,6 +115,10 @@ class RememberedFact:
     """When it stopped being true; None while it holds."""
     hearsay: bool
     pinned: bool
+    hidden: bool
+    """Kept, and used nowhere."""
+    corrected: bool
+    """Whether it stands in the owner's words."""
     sources: tuple[Evidence, ...]
 
 
@@ -127,6 +131,7 @@ class Memory:
     facts: tuple[RememberedFact, ...]
     earlier: tuple[RememberedFact, ...]
     """What was true once."""
+    hidden: tuple[RememberedFact, ...]
     open_commitments: tuple[str, ...]
 
 
@@ -170,6 +175,16 @@ class Board(Protocol):
     async def why(self, turn_id: TurnId) -> tuple[Stage, ...]: ...
 
     async def memory(self, contact_id: ContactId) -> Memory: ...
+
+    async def correct_fact(self, fact_id: FactId, statement: str) -> None: ...
+
+    async def pin_fact(self, fact_id: FactId, *, pinned: bool) -> None: ...
+
+    async def hide_fact(self, fact_id: FactId, *, hidden: bool) -> None: ...
+
+    async def remove_fact(self, fact_id: FactId) -> None:
+        """The fact alone, for good: its messages stay, and reading them again does not bring it back."""
+        ...
 
     async def switches(self) -> Switches: ...
 

@@ -58,7 +58,7 @@ class Page:
         self._owner_name = owner_name
         self._chat = ChatPane(bot, board, owner_name, on_change=self._look_again, show_why=self._show_why)
         self._desk = Desk(bot, board, on_press=self._mark_stale)
-        self._memory = MemoryPane()
+        self._memory = MemoryPane(board, on_change=self._look_again)
         self._switches: Switches | None = None
         self._stale = True
         self._read_at = 0.0

@@ -13,7 +13,8 @@ from bots.console.read_chats import open_chat, read_acquaintances, read_chat, re
 from bots.console.read_memory import read_memory
 from core.errors import StorageError
 from core.events import Person
-from core.ids import ChatId, ContactId, OwnerId, TurnId
+from core.ids import ChatId, ContactId, FactId, OwnerId, TurnId
+from core.memory.facts import bury_fact, correct_fact, hide_fact, pin_fact
 from core.policy import pause, set_kill_switch, set_mode
 from core.storage.database import Connection, Database
 from core.vocabulary import Mode
@@ -64,6 +65,22 @@ class PostgresBoard:
     async def memory(self, contact_id: ContactId) -> Memory:
         async with self._look() as connection:
             return await read_memory(connection, self._owner_id, contact_id)
+
+    async def correct_fact(self, fact_id: FactId, statement: str) -> None:
+        async with self._look() as connection:
+            await correct_fact(connection, self._owner_id, fact_id, statement)
+
+    async def pin_fact(self, fact_id: FactId, *, pinned: bool) -> None:
+        async with self._look() as connection:
+            await pin_fact(connection, self._owner_id, fact_id, pinned=pinned)
+
+    async def hide_fact(self, fact_id: FactId, *, hidden: bool) -> None:
+        async with self._look() as connection:
+            await hide_fact(connection, self._owner_id, fact_id, hidden=hidden)
+
+    async def remove_fact(self, fact_id: FactId) -> None:
+        async with self._look() as connection:
+            await bury_fact(connection, self._owner_id, fact_id)
 
     async def switches(self) -> Switches:
         async with self._look() as connection:

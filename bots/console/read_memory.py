@@ -9,8 +9,9 @@ from psycopg.rows import class_row
 from bots.console.board import Memory, RememberedFact
 from core.audience import Reader
 from core.bot import Evidence
-from core.ids import ContactId, MessageId, OwnerId
-from core.memory.profiles import KnownFact, Style, known_facts, read_profile
+from core.ids import ContactId, FactId, MessageId, OwnerId
+from core.memory.facts import Fact, list_facts, read_fact
+from core.memory.profiles import Style, read_profile
 from core.storage.database import Connection
 
 MOST_FACTS = 60
@@ -28,23 +29,17 @@ class _Source:
 
 async def read_memory(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> Memory:
     """What holds, what held, how the owner writes to them, and what was promised."""
-    holding = await known_facts(
-        connection,
-        owner_id=owner_id,
-        reader=Reader.owner(),
-        subject_kind="contact",
-        contact_id=contact_id,
-        limit=MOST_FACTS,
-    )
+    facts = await list_facts(connection, owner_id, about="contact", contact_id=contact_id, limit=MOST_FACTS)
     over = await _over(connection, owner_id, contact_id)
     sources = await _sources(
-        connection, owner_id, [source for fact in [*holding, *over] for source in fact.source_ids]
+        connection, owner_id, [source for fact in [*facts, *over] for source in fact.source_ids]
     )
     profile = await read_profile(connection, owner_id=owner_id, reader=Reader.owner(), contact_id=contact_id)
     return Memory(
         manner=manner(profile.style) if profile else "",
-        facts=tuple(_remembered(fact, sources) for fact in holding),
+        facts=tuple(_remembered(fact, sources) for fact in facts if not fact.hidden),
         earlier=tuple(_remembered(fact, sources) for fact in over),
+        hidden=tuple(_remembered(fact, sources) for fact in facts if fact.hidden),
         open_commitments=await _commitments(connection, owner_id, contact_id),
     )
 
@@ -60,33 +55,31 @@ def manner(style: Style) -> str:
     return f"You write to them with {', '.join(habits)}."
 
 
-def _remembered(fact: KnownFact, sources: Mapping[MessageId, Evidence]) -> RememberedFact:
+def _remembered(fact: Fact, sources: Mapping[MessageId, Evidence]) -> RememberedFact:
     return RememberedFact(
-        fact_id=fact.fact_id,
+        fact_id=fact.id,
         statement=fact.statement,
         kind=fact.kind,
         since=fact.valid_from,
         until=fact.valid_to,
         hearsay=fact.hearsay,
         pinned=fact.pinned,
+        hidden=fact.hidden,
+        corrected=fact.corrected_at is not None,
         sources=tuple(sources[source] for source in fact.source_ids if source in sources),
     )
 
 
-async def _over(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> list[KnownFact]:
-    """Facts that were true once."""
-    async with connection.cursor(row_factory=class_row(KnownFact)) as cursor:
-        await cursor.execute(
-            """
-            SELECT f.id AS fact_id, f.subject_kind, f.contact_id, f.subject, f.kind, f.slot, f.statement,
-                   f.confidence, f.hearsay, f.pinned, f.valid_from, f.valid_to,
-                   array_agg(s.message_id ORDER BY s.message_id) AS source_ids
-            FROM facts f JOIN fact_sources s ON s.owner_id = f.owner_id AND s.fact_id = f.id
-            WHERE f.owner_id = %s AND f.contact_id = %s AND NOT f.hidden AND f.valid_to <= now()
-            GROUP BY f.owner_id, f.id ORDER BY f.valid_to DESC LIMIT 20""",
-            [owner_id, contact_id],
-        )
-        return await cursor.fetchall()
+async def _over(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> list[Fact]:
+    """Facts that were true once, those that ended last first."""
+    cursor = await connection.execute(
+        """
+        SELECT id FROM facts
+        WHERE owner_id = %s AND contact_id = %s AND NOT hidden AND valid_to <= now()
+        ORDER BY valid_to DESC, id DESC LIMIT 20""",
+        [owner_id, contact_id],
+    )
+    return [await read_fact(connection, owner_id, FactId(row[0])) for row in await cursor.fetchall()]
 
 
 async def _sources(

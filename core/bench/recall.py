@@ -227,13 +227,13 @@ async def measure_recall(folder: Path, *, console: Console) -> dict[str, object]
     return {
         "machine": machine,
         "embedder": embedder.name,
-        "data": {c.name: _digest(folder / f"{c.name}.jsonl") for c in conversations},
+        "data": {c.name: digest(folder / f"{c.name}.jsonl") for c in conversations},
         "intervals": f"95 %, {RESAMPLES} bootstraps over {len(conversations)} conversations",
         "systems": report(conversations, rankings),
     }
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

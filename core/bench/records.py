@@ -36,6 +36,7 @@ async def write_records(
     records: Sequence[Record],
     *,
     owner_name: str | None = None,
+    kind: ChatKind = ChatKind.GROUP,
 ) -> None:
     """All of one chat's records: everybody in it is a contact, but for the owner if one is named."""
     account = await ensure_account(connection, owner_id, PLATFORM, "me")
@@ -46,7 +47,7 @@ async def write_records(
         if name != owner_name
     ]
     chat = await ensure_chat(
-        connection, owner_id, account, chat_name, ChatKind.GROUP, chat_name, people, at=records[0].sent_at
+        connection, owner_id, account, chat_name, kind, chat_name, people, at=records[0].sent_at
     )
     senders = await ensure_contact_accounts(connection, owner_id, PLATFORM, "me", people)
     await connection.execute("""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
-from core.commands import consents
+from core.commands import consents, fact_search
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -80,6 +80,7 @@ def register(app: typer.Typer) -> None:
     ):
         memory.command(name)(command)
     consents.register(memory)
+    fact_search.register(memory)
     app.add_typer(memory, name="memory")
 
 

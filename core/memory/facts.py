@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from core.errors import BadInput
 from core.ids import AudienceId, ContactId, FactId, MessageId, OwnerId
-from core.memory.storing import fact_digest
+from core.memory.storing import fact_digest, source_digest
 from core.storage.database import Connection
 
 
@@ -227,8 +227,14 @@ async def bury_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
     row = await cursor.fetchone()
     if row is None:
         raise BadInput(f"There is no fact {fact_id}: 'locum memory facts' lists them.")
+    fact = await read_fact(connection, owner_id, fact_id)
+    digests = [
+        fact_digest(owner_id, row[0], str(row[1]), str(row[2]), str(row[3])),
+        *(source_digest(owner_id, row[0], str(row[1]), each) for each in fact.source_ids),
+    ]
     await connection.execute(
-        "INSERT INTO forgotten_facts (owner_id, digest) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        [owner_id, fact_digest(owner_id, row[0], str(row[1]), str(row[2]), str(row[3]))],
+        """
+        INSERT INTO forgotten_facts (owner_id, digest) SELECT %s, unnest(%s::text[]) ON CONFLICT DO NOTHING""",
+        [owner_id, digests],
     )
     await connection.execute("DELETE FROM facts WHERE owner_id = %s AND id = %s", [owner_id, fact_id])

@@ -1,5 +1,6 @@
 """Profiles of contacts and the owner's biography: renderings of facts, for one reader."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -122,6 +123,27 @@ async def known_facts(
                    pinned, valid_from, nullif(valid_to, 'infinity') AS valid_to, source_ids
             FROM known_facts(%s, %s, %s, %s, %s, %s, %s, %s)""",
             [owner_id, reader.kind, reader.id, contact_id, subject_kind, as_of, limit, drafting],
+        )
+        return await cursor.fetchall()
+
+
+async def known_facts_of(
+    connection: Connection,
+    *,
+    owner_id: OwnerId,
+    reader: Reader,
+    fact_ids: Sequence[FactId],
+    as_of: datetime | None = None,
+    drafting: bool = False,
+) -> list[KnownFact]:
+    """Of these facts those that this reader may learn and that hold, best first: see `known_facts`."""
+    async with connection.cursor(row_factory=class_row(KnownFact)) as cursor:
+        await cursor.execute(
+            """
+            SELECT fact_id, subject_kind, contact_id, subject, kind, slot, statement, confidence, hearsay,
+                   pinned, valid_from, nullif(valid_to, 'infinity') AS valid_to, source_ids
+            FROM known_facts_of(%s, %s, %s, NULL, NULL, %s, %s, %s, %s)""",
+            [owner_id, reader.kind, reader.id, as_of, len(fact_ids), drafting, list(fact_ids)],
         )
         return await cursor.fetchall()
 

@@ -56,6 +56,8 @@ class Sampling:
     repeat_penalty: float = 1.1
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    json_schema: str = ""
+    """The JSON schema that the answer must fit, where the backend can hold it to one; empty: free text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server, over HTTP."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -105,6 +106,9 @@ class RemoteGenerator:
         full = {**request, "logprobs": True, "n": samples}
         if sampling.seed is not None:
             full["seed"] = sampling.seed
+        if sampling.json_schema:
+            schema = {"name": "answer", "schema": json.loads(sampling.json_schema)}
+            full["response_format"] = {"type": "json_schema", "json_schema": schema}
         first = parse_completions(await self._post("chat/completions", full), samples)
         if len(first) == samples:
             return first

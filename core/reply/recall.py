@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.audience import Reader
-from core.ids import MessageId
-from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
+from core.ids import FactId, MessageId
+from core.memory.profiles import KnownFact, Profile, known_facts_of, read_profile
 from core.memory.search import (
     PastReply,
     Spoken,
@@ -126,15 +126,15 @@ async def _found(
         )
         order = {hit.id: place for place, hit in enumerate(found.hits) if hit.kind == "message"}
         messages = await read_messages(connection, owner_id=owner_id, reader=reader, ids=list(order))
-        wanted = {hit.id for hit in found.hits if hit.kind == "fact"}
+        wanted = [FactId(hit.id) for hit in found.hits if hit.kind == "fact"]
         facts = (
-            await known_facts(connection, owner_id=owner_id, reader=reader, limit=200, drafting=True)
+            await known_facts_of(connection, owner_id=owner_id, reader=reader, fact_ids=wanted, drafting=True)
             if wanted
             else []
         )
     return (
         tuple(sorted(messages, key=lambda said: order[said.id])),
-        tuple(fact for fact in facts if fact.fact_id in wanted),
+        tuple(facts),
         tuple(_answered(past) for past in found.past),
     )
 

@@ -234,6 +234,18 @@ def find_when(text: str, said_at: datetime, lean: Lean) -> When | None:
     return None
 
 
+def every_date(text: str, said_at: datetime) -> set[str]:
+    """All days (ISO), months and years that the text can mean, leaning either way; weeks by their Monday."""
+    leans: tuple[Lean, Lean] = ("future", "past")
+    found = [
+        reader(match, said_at.date(), lean)
+        for pattern, reader in PATTERNS
+        for match in pattern.finditer(text)
+        for lean in leans
+    ]
+    return {when.label.rpartition(" ")[2] for when in found if when}
+
+
 CLOCK = re.compile(
     r"\b(?:at|by|around) (?P<h>\d{1,2})(?:[:.](?P<m>\d\d))?\s*(?P<half>am|pm)?\b", re.IGNORECASE
 )

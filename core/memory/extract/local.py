@@ -6,11 +6,12 @@ of other languages it says nothing.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from core.memory.extract.answers import NO, YES, answered, last_question, reply_is
 from core.memory.extract.changes import ENDINGS
 from core.memory.extract.claims import Claim, Extracted, Person, Promise, Said, Session
 from core.memory.extract.dates import When, find_clock, find_when
@@ -18,8 +19,12 @@ from core.memory.extract.everyday import DOES, EVERYDAY, PRESUPPOSED
 from core.memory.extract.names import Names
 from core.memory.extract.rules import PROMISE, RULES, Rule
 from core.memory.extract.sentences import clauses, is_shouted
+from core.memory.extract.statements import statements
+from core.memory.extract.telling import Teller, Tense, Told, key_of
 
 HEARSAY_WEIGHT = 0.6
+RETOLD_WEIGHT = 0.55
+"""Confidence of what is understood by its grammar alone: less than of what a rule knows."""
 MOST_FREE_WORDS = 9
 UNRESOLVED = re.compile(
     r"\b(?:it|this|that|these|those|he|she|they|him|her|his|hers|them|their|theirs|there|here|one|ones|we|our|us|ours"
@@ -108,14 +113,108 @@ def extract(session: Session) -> Extracted:
     names = Names((said.text for said in session.said), (person.name for person in session.people))
     claims: list[Claim] = []
     promises: list[Promise] = []
-    for said in session.said:
+    for place, said in enumerate(session.said):
+        heard: list[str] = []
+        reply = _reply(session.said, place)
         for clause in _clauses(said, session):
             told = tuple(_first_claim(clause, names, session.time_zone))
+            if clause.subject == said.addressee and reply is not None:
+                told = tuple(_replied(claim, reply) for claim in told if not reply_is(reply.text, NO))
             claims.extend(told)
+            heard += [clause.text for _ in told]
             if not any(claim.kind == "relation" for claim in told):
                 claims.extend(_presupposed(clause, names, session.time_zone))
-            promises.extend(_promise(clause, session.time_zone))
+            promised = tuple(_promise(clause, session.time_zone))
+            promises.extend(promised)
+            heard += [clause.text for _ in promised]
+        claims.extend(_retold(said, heard, session.time_zone))
+        if reply is not None:
+            claims.extend(_by_answer(said, reply, names, session.time_zone))
     return Extracted(claims=tuple(claims), promises=tuple(promises))
+
+
+def _reply(said: tuple[Said, ...], place: int) -> Said | None:
+    """What the other side of a direct chat says next, where the same people hear it."""
+    asked, after = said[place], said[place + 1 : place + 2]
+    if not after or after[0].speaker != asked.addressee or after[0].audience_id != asked.audience_id:
+        return None
+    return after[0]
+
+
+def _replied(claim: Claim, reply: Said) -> Claim:
+    """Their own word once they say yes; as it was otherwise."""
+    if not reply_is(reply.text, YES) or not reply.may_profile:
+        return claim
+    sources = (*claim.sources, reply.message_id)
+    return replace(claim, hearsay=False, confidence=claim.confidence / HEARSAY_WEIGHT, sources=sources)
+
+
+def _by_answer(asked: Said, reply: Said, names: Names, zone: ZoneInfo) -> Iterator[Claim]:
+    """What the reply states together with the question that it answers."""
+    question = last_question(asked.text)
+    text = answered(question, reply.text) if question else None
+    if text is None:
+        return
+    local_time = reply.sent_at.astimezone(zone)
+    clause = Clause(text=text, subject=reply.speaker, said=reply, local_time=local_time)
+    found = next(_first_claim(clause, names, zone), None)
+    if found is None:
+        told = Teller(reply.speaker.name, local_time, least=1).tell(text)
+        found = _claim_of(told, reply, zone) if told else None
+    if found is not None:
+        yield replace(found, sources=(asked.message_id, reply.message_id))
+
+
+KINDS: Mapping[Tense, str] = {
+    "past": "event", "future": "plan", "now": "activity", "wish": "wish", "habit": "statement",
+}  # fmt: skip
+"""What a statement that no rule knows is stored as."""
+
+
+def _retold(said: Said, heard: list[str], zone: ZoneInfo) -> Iterator[Claim]:
+    """What the message says beyond what the rules heard in it."""
+    addressee = said.addressee.name if said.addressee else ""
+    teller = Teller(said.speaker.name, said.sent_at.astimezone(zone), addressee=addressee)
+    for clause in statements(said.text):
+        told = teller.tell(clause)
+        if told and not any(_is_same(clause, each) for each in heard):
+            yield _claim_of(told, said, zone)
+
+
+def _is_same(clause: str, heard: str) -> bool:
+    mine, other = (
+        re.sub(r"^(?:I|we|just|\s)+\b", "", each, flags=re.IGNORECASE).casefold() for each in (clause, heard)
+    )
+    shorter = min(len(mine), len(other), 24)
+    return mine[:shorter] == other[:shorter]
+
+
+def _claim_of(told: Told, said: Said, zone: ZoneInfo) -> Claim:
+    ahead = told.tense in ("future", "wish")
+    begins = _moment(told.when, zone) if told.when and not ahead else said.sent_at
+    ends = (
+        told.when is not None
+        and told.tense == "future"
+        and told.when.last >= said.sent_at.astimezone(zone).date()
+    )
+    return Claim(
+        subject=said.speaker,
+        kind=KINDS[told.tense],
+        slot="",
+        key=key_of(told, said.speaker.name),
+        statement=told.text,
+        confidence=RETOLD_WEIGHT,
+        hearsay=False,
+        valid_from=min(begins, said.sent_at),
+        valid_to=_day_after(told.when, zone) if ends and told.when else None,
+        said_at=said.sent_at,
+        audience_id=said.audience_id,
+        sources=(said.message_id,),
+    )
+
+
+def _day_after(when: When, zone: ZoneInfo) -> datetime:
+    return datetime.combine(when.last + timedelta(days=1), time(), zone).astimezone(UTC)
 
 
 def _clauses(said: Said, session: Session) -> Iterator[Clause]:
@@ -344,7 +443,7 @@ def _end(rule: Rule, when: When | None, zone: ZoneInfo) -> datetime | None:
     """A plan is over when its last day is."""
     if when is None or rule.lean == "past" or rule.slot:
         return None
-    return datetime.combine(when.last + timedelta(days=1), time(), zone).astimezone(UTC)
+    return _day_after(when, zone)
 
 
 def _promise(clause: Clause, zone: ZoneInfo) -> Iterator[Promise]:

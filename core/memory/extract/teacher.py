@@ -44,7 +44,8 @@ class StatedFact(BaseModel):
     about: str = Field(min_length=1, max_length=120)
     kind: Literal[
         "home", "work", "education", "diet", "health", "family", "relation", "birthday", "age", "plan", "whereabouts",
-        "pet", "possession", "contact_detail", "preference", "language", "hobby", "event",
+        "pet", "possession", "contact_detail", "preference", "language", "hobby", "habit", "trait", "wish", "event",
+        "activity", "statement",
     ]  # fmt: skip
     slot: str = Field(default="", max_length=40)
     value: str = Field(min_length=1, max_length=120)
@@ -73,8 +74,9 @@ class Answer(BaseModel):
     commitments: list[StatedPromise] = Field(default_factory=list[StatedPromise], max_length=30)
 
 
+SCHEMA = json.dumps(Answer.model_json_schema(), separators=(",", ":"))
 INSTRUCTIONS = f"""You note what people state in a chat. Answer with one JSON object that fits this schema:
-{json.dumps(Answer.model_json_schema(), separators=(",", ":"))}
+{SCHEMA}
 Rules: only what somebody plainly states; no guesses, jokes, questions, hypotheses or quotes. "about" and "by" are
 names from the list of people. "statement" is one sentence in the third person with names instead of pronouns and
 with dates as YYYY-MM-DD. "slot" is one of {", ".join(sorted(SINGLE_VALUED))}, or empty. "sources" are the numbers
@@ -110,7 +112,10 @@ class TeacherExtractor:
         turns = _prompt(session, said)
         for _ in range(2):
             samples = await self._teacher.chat(
-                turns, sampling=Sampling(max_tokens=MOST_TOKENS, temperature=0.1, repeat_penalty=1.0)
+                turns,
+                sampling=Sampling(
+                    max_tokens=MOST_TOKENS, temperature=0.1, repeat_penalty=1.0, json_schema=SCHEMA
+                ),
             )
             answer = read_answer(samples[0].text)
             if answer is not None:

@@ -178,6 +178,56 @@ async def test_a_played_contact_is_the_one_that_memory_knows(answered: Scene, pa
     assert await rows(answered, "SELECT count(*) FROM contacts") == [(1,)]
 
 
+def fact(page: Page, text: str) -> Locator:
+    return page.get_by_role("listitem").filter(has_text=text).filter(has=page.get_by_role("button"))
+
+
+async def test_a_fact_is_put_right_in_the_owners_words(scene: Scene, page: Page) -> None:
+    await play_dana(page, scene)
+    await fact(page, "Dana lives in Lisbon").get_by_role("button", name="Correct").click()
+    wording = page.get_by_label("As it should be")
+    await expect(wording).to_have_value("Dana lives in Lisbon")
+    await wording.fill("Dana lives in Lisbon <b>Alfama</b>")
+    await page.get_by_role("button", name="Save").click()
+    await expect(fact(page, "Dana lives in Lisbon <b>Alfama</b>")).to_contain_text("your words")
+    assert await rows(scene, "SELECT statement_before FROM fact_edits") == [("Dana lives in Lisbon",)]
+
+
+async def test_a_fact_is_pinned_hidden_and_used_again(scene: Scene, page: Page) -> None:
+    await play_dana(page, scene)
+    await fact(page, "Dana climbs").get_by_role("button", name="Pin").click()
+    await expect(page.get_by_label("Facts", exact=True).get_by_role("listitem").first).to_contain_text(
+        "pinned"
+    )
+    await fact(page, "Dana climbs").get_by_role("button", name="Hide").click()
+    await expect(page.get_by_label("Hidden facts")).to_contain_text("Dana climbs")
+    assert await rows(scene, "SELECT statement FROM facts WHERE hidden AND pinned") == [
+        ("Dana climbs on Thursdays",)
+    ]
+    await fact(page, "Dana climbs").get_by_role("button", name="Use again").click()
+    await expect(page.get_by_label("Hidden facts")).to_be_hidden()
+    assert await rows(scene, "SELECT count(*) FROM facts WHERE hidden") == [(0,)]
+
+
+async def test_a_fact_is_removed_with_a_second_press_and_its_message_stays(scene: Scene, page: Page) -> None:
+    await play_dana(page, scene)
+    await fact(page, "Dana climbs").get_by_role("button", name="Remove").click()
+    assert await rows(scene, "SELECT count(*) FROM facts") == [(3,)]
+    await page.get_by_role("button", name="Remove for good").click()
+    await expect(fact(page, "Dana climbs")).to_have_count(0)
+    assert await rows(scene, "SELECT count(*) FROM facts") == [(2,)]
+    assert await rows(scene, "SELECT count(*) FROM messages WHERE text LIKE '%climbing hall%'") == [(1,)]
+
+
+async def test_facts_are_found_by_words_of_theirs_or_of_what_was_said(scene: Scene, page: Page) -> None:
+    await play_dana(page, scene)
+    await page.get_by_label("Find a fact").fill("balcony lisbon")
+    await expect(fact(page, "Dana lives in Lisbon")).to_be_visible()
+    await expect(fact(page, "Dana climbs")).to_have_count(0)
+    await page.get_by_label("Find a fact").fill("piano")
+    await expect(page.get_by_text("None of it has these words.")).to_be_visible()
+
+
 async def test_stopping_everything_is_seen_and_holds(answered: Scene, page: Page) -> None:
     await page.get_by_role("button", name="Stop everything").click()
     await expect(page.get_by_role("alert").filter(has_text="Stopped. Nothing leaves")).to_be_visible()

@@ -215,6 +215,7 @@ async def test_who_may_learn_what_is_never_answered_without_an_owner_and_a_reade
 READS_OF_ONE_OWNER = {
     "build_vector_index": "build_vector_index(%(owner)s, 'model', 3)",
     "known_facts": "known_facts(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10)",
+    "known_facts_of": "known_facts_of(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10, false, ARRAY[1]::bigint[])",
     "read_messages": "read_messages(%(owner)s, 'owner', NULL, ARRAY[1, 2, 3, 4]::bigint[])",
     "readable_audiences": "(SELECT audience_id FROM readable_audiences(%(owner)s, 'owner', NULL)) a",
     "recall_memory": "recall_memory(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 'infinity', 10, 10, 10)",
