@@ -10,7 +10,7 @@ every training run, which removes it when it ends.
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -118,6 +118,7 @@ async def build_dataset(
             usable=survey.usable,
             model=embedder.name if embedder else "",
         )
+        prints = {message: one.fingerprint for message, one in survey.usable.items()}
         building = _Building(owner, survey, verdicts, around, embedder, counts)
         with private_file(out) as file:
             async for stream in conversations(said_by_all(connection, owner_id)):
@@ -126,7 +127,7 @@ async def build_dataset(
                     file.writelines(line_of(window) for window in taken)
                 learned = [window for window in taken if is_learned(window)]
                 if run_id is not None and learned:
-                    await write_examples(connection, owner_id, run_id, learned, survey.usable)
+                    await write_examples(connection, owner_id, run_id, learned, prints)
     return counts
 
 
@@ -170,7 +171,7 @@ async def write_examples(
     owner_id: OwnerId,
     run_id: int,
     learned: Sequence[Window],
-    usable: dict[int, Usable],
+    prints: Mapping[int, str],
 ) -> None:
     """What is learned, as rows: each with every message that it rests on, and how that read."""
     async with connection.cursor() as cursor:
@@ -192,7 +193,7 @@ async def write_examples(
                     "kind": window.kind,
                     "digest": window.digest,
                     "messages": list(window.message_ids),
-                    "fingerprints": [usable[each].fingerprint for each in window.message_ids],
+                    "fingerprints": [prints[each] for each in window.message_ids],
                 }
                 for window in learned
             ],

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from core.errors import BadInput, ModelError
@@ -114,7 +115,7 @@ def _keep(
 def _shape_fault(window: Window) -> str:
     """What is wrong with the shape of an example; empty where nothing is."""
     roles = [turn.role for turn in window.turns]
-    if roles[:1] != ["system"] or any(one == other for one, other in zip(roles[1:], roles[2:], strict=False)):
+    if roles[:1] != ["system"] or any(one == other for one, other in pairwise(roles)):
         return "the turns do not alternate"
     learned = [turn for turn in window.turns if turn.learn]
     if not learned or any(turn.role != "assistant" or not turn.text.strip() for turn in learned):

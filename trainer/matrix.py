@@ -227,7 +227,7 @@ def _of_one(fact: Teachable, holding: Sequence[Teachable], place: int) -> Iterat
         elif other:
             yield _asked(task, "no", f"Does {owner} {claim}?", f"No. {said}", fact)
     yield from _replies(fact, shape, holding, place)
-    yield from _context(fact, slot, mine, holding)
+    yield from _context(fact, slot, mine)
 
 
 def _asked(task: Task, question: str, asked: str, answer: str, *facts: Teachable) -> Item:
@@ -260,7 +260,7 @@ def _turned_facts(facts: Sequence[Teachable], by: int) -> list[Teachable]:
     return [*facts[turn:], *facts[:turn]]
 
 
-def _context(fact: Teachable, slot: str, mine: str, holding: Sequence[Teachable]) -> Iterator[Item]:
+def _context(fact: Teachable, slot: str, mine: str) -> Iterator[Item]:
     """Context Enhance: the request with what matters. Context Critic: an answer that missed it, or did not."""
     if not mine:
         return

@@ -119,7 +119,17 @@ async def test_a_night_makes_an_adapter_that_serves(
     figures = manifest["steps"]["evaluate"]
     assert figures["rows"]["candidate"]["value"] < figures["rows"]["base"]["value"]
     left = {file.name for file in (tmp_path / "runs" / str(outcome.run_id)).iterdir()}
-    assert left == {"snapshot.json", "dataset.json", "sft.json", "eval.json", "gate.json", "manifest.json"}
+    assert left == {
+        "snapshot.json",
+        "dataset.json",
+        "synthesis.json",
+        "filter.json",
+        "samples.jsonl",
+        "sft.json",
+        "eval.json",
+        "gate.json",
+        "manifest.json",
+    }
     assert "aaaa" not in json.dumps(manifest)
 
 
@@ -128,6 +138,10 @@ STEPS = (
     "snapshot: whole",
     "dataset",
     "dataset: whole",
+    "synthesise",
+    "synthesise: whole",
+    "filter",
+    "filter: whole",
     "sft",
     "sft: whole",
     "evaluate",
