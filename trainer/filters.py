@@ -39,6 +39,8 @@ CONTROLS, QUALIFIED = 10, 0.8
 """Planted examples that a judge is tried on, and the share of them that it must judge rightly."""
 
 _THINK = re.compile(r"<think>.+?</think><answer>(.+)</answer>", re.DOTALL)
+_SELF = frozenset({"i'd", "i've", "i'm", "i'll", "i’d", "i’ve", "i’m", "i’ll"})
+"""What looks like a name within a sentence."""
 _TAG = re.compile(r"</?(?:think|answer)>")
 
 
@@ -186,7 +188,7 @@ def _grounding_fault(window: Window, against: Against) -> str:
     if window.question == "no":
         # What is false stands in the question: only what is so may stand in the answer.
         known = checkable_details(source) | frozenset(words(source))
-    return "it says something that its sources do not" if checkable_details(said) - known else ""
+    return "it says something that its sources do not" if checkable_details(said) - known - _SELF else ""
 
 
 def answer_of(window: Window) -> str:
@@ -235,6 +237,8 @@ async def _tried(judge: Generator, against: Against) -> tuple[int, int]:
         if found is None or total >= 2 * CONTROLS or (against.outside and not fact.may_leave):
             continue
         _, shape, value = found
+        if not shape.others:
+            continue
         asked = shape.of[0].format(o=against.owner)
         for answer, wanted in (
             (fact.statement, "good"),

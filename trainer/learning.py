@@ -69,8 +69,10 @@ class Learning:
                 else ["There is nothing yet: 'locum import' or 'locum connect' brings messages."]
             ),
             facts,
-            f"{self.facts_left_to_retrieval} facts that fewer may know are left to retrieval, which asks who reads; "
-            "in replies to few, names, numbers, dates and rare words are placeholders.",
+            (
+                f"{self.facts_left_to_retrieval} facts that fewer may know are left to retrieval, which asks who reads;"
+                " in replies to few, names, numbers, dates and rare words are placeholders."
+            ),
             f"{self.rejected} examples or messages are left out because you rejected them.",
             self.leaves,
         ]

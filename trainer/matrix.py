@@ -43,7 +43,7 @@ class Shape:
     reverse: str
     before: str
     others: tuple[str, ...]
-    """Values of the same sort: one that is not the fact's own is asked about where the answer is no."""
+    """Where only one value can hold, others: one is asked about where the answer is no."""
     claim: str
     """The predicate with another value, as 'you' hear it in a question: 'live in {v}'."""
 
@@ -80,7 +80,7 @@ SHAPES: Mapping[str, Shape] = {
     "diet": _shape(
         r"is (?P<v>.+)", ("Is there anything you don't eat?", "any diet I should know of"),
         ("Does {o} have a diet?", "What should I know before I cook for {o}?"), "Who is {v}?", "",
-        "follow another diet", "another diet",
+        "",
     ),
     "school": _shape(
         r"studies at (?P<v>.+)", ("Where do you study?", "which school are you at"),
@@ -95,21 +95,21 @@ SHAPES: Mapping[str, Shape] = {
     "partner": _shape(
         r"'s (?:\w+) is (?P<v>.+)", ("Who is your partner?", "what's your partner's name"),
         ("Who is {o} with?", "What is the name of {o}'s partner?"), "Whose partner is {v}?", "",
-        "live alone", "nobody",
+        "",
     ),
     "pet": _shape(
         r"has an? \w+ called (?P<v>.+)", ("What is your pet called?", "what's your pet's name again"),
         ("What is {o}'s pet called?", "Does {o} have a pet, and what is its name?"), "Whose pet is {v}?", "",
-        "have a parrot called {v}", "Captain",
+        "",
     ),
     "language": _shape(
         r"speaks (?P<v>.+)", ("Which languages do you speak?", "what languages do you know"),
-        ("Which languages does {o} speak?", "What does {o} speak?"), "Who speaks {v}?", "", "speak {v}", "Basque",
+        ("Which languages does {o} speak?", "What does {o} speak?"), "Who speaks {v}?", "", "",
     ),
     "hobby": _shape(
         r"(?:plays|took up|is learning) (?P<v>.+)", ("What do you do in your free time?", "any hobbies these days"),
         ("What does {o} do in their free time?", "What are {o}'s hobbies?"), "Who is into {v}?", "",
-        "play the harp", "the harp",
+        "",
     ),
 }  # fmt: skip
 

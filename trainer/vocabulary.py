@@ -39,6 +39,8 @@ CHAT_WORDS = frozenset(
     afaik fwiw iirc asap brb ttyl nvm np wtf jk smh dude bro mate guys folks ppl sec lil bit y'all ain't y'know
     yes hello welcome please maybe perhaps however although unlike besides unfortunately fortunately none false
     center north south east west church river god lord hell hall lake hill street park valley queen king english
+    hi can't won't weird neat alright suppose bunch figured forgot hopefully assuming tonight yesterday anyways
+    annoying guessing nevermind crazy gotcha ugly heh honestly worries trivial lazy hungry messy silly funny ew
     cheers lovely bloody awesome sleepy hungry tired sorry thanks thank bye goodnight morning evening
     tack hej hejsan japp jo nej jag vi ni kul ok okej snart ikväll imorgon kanske bara mycket också sedan
     danke bitte tschüss hallo genau klar gut schon mal heute morgen vielleicht auch noch
