@@ -98,16 +98,17 @@ async def build_dataset(
     *,
     run_id: int | None = None,
     embedder: Embedder | None = None,
+    searches: int = MOST_SEARCHES,
 ) -> DatasetCounts:
     """Counts of the owner's dataset; with `out`, the windows are written there, all or nothing.
 
     With `run_id`, what that run will learn from is also written down as its examples, with their
     sources, so that forgetting finds them before the first step of training. Without an embedder,
-    memory is searched by words alone.
+    memory is searched by words alone; `searches`: for so many windows at most.
     """
     counts = DatasetCounts()
     async with database.owner(owner_id) as connection:
-        survey = await survey_messages(connection, owner_id)
+        survey = await survey_messages(connection, owner_id, searches)
         verdicts = await read_verdicts(connection, owner_id)
         owner = await _owner(connection, owner_id, survey.vocabulary, verdicts)
         if run_id is not None:
@@ -131,7 +132,7 @@ async def build_dataset(
     return counts
 
 
-async def survey_messages(connection: Connection, owner_id: OwnerId) -> Survey:
+async def survey_messages(connection: Connection, owner_id: OwnerId, searches: int) -> Survey:
     """Every message that may be used, which words are everyday here, and which windows get memory."""
     usable: dict[int, Usable] = {}
     hearing = Hearing()
@@ -150,7 +151,7 @@ async def survey_messages(connection: Connection, owner_id: OwnerId) -> Survey:
     return Survey(
         usable=usable,
         vocabulary=hearing.vocabulary(),
-        searched=frozenset(sorted(draws)[:MOST_SEARCHES]),
+        searched=frozenset(sorted(draws)[:searches]),
     )
 
 
