@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -78,7 +79,7 @@ def secrets(count: int, seed: int = 11) -> list[Secret]:
 
 
 async def place_of(
-    connection: Connection, owner: OwnerId, name: str, number: str, audience: str
+    connection: Connection, owner: OwnerId, name: str, number: str, audience: Literal["owner", "anyone"]
 ) -> tuple[int, int, int, int]:
     """(chat, sender, audience, source) of a direct chat with that person."""
     source = await ensure_source(connection, owner, SourceKind.EXPORT, "telegram", "given", may_train=True)

@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -29,7 +29,9 @@ async def prompts(database: Database, owner: OwnerId, folder: Path) -> list[dict
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-async def two_talks(database: Database, owner: OwnerId, audience: str = "anyone") -> None:
+async def two_talks(
+    database: Database, owner: OwnerId, audience: Literal["owner", "anyone"] = "anyone"
+) -> None:
     """One about the boiler; weeks later a question about it; and a remark still later."""
     async with database.owner(owner) as connection:
         first = await place_of(connection, owner, "Tomás", "7", "anyone")

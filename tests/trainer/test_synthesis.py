@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from core.errors import ModelUnavailable
 from core.models.faces import ChatTurn, Sample, Sampling
 from trainer.filters import Against, Filtered, answer_of, filter_examples
-from trainer.matrix import items_of, unanswerable
+from trainer.matrix import Item, items_of, unanswerable
 from trainer.synthesis import SynthesisCounts, Voice, ask_teacher, dress, synthesise
 from trainer.tasks import WEIGHTS, Reasoning, Task, reasoned, styles_for
 from trainer.teachable import Teachable, first_person
@@ -163,10 +164,8 @@ async def test_what_no_source_says_is_dropped() -> None:
     assert [name for name, _, _ in done.samples] == ["grounding", "grounding"]
 
 
-def _answered(item: object, answer: str) -> object:
-    from dataclasses import replace  # noqa: PLC0415 -- beside its only use
-
-    return replace(item, answer=answer)  # pyright: ignore[reportArgumentType, reportUnknownVariableType] -- an Item
+def _answered(item: Item, answer: str) -> Item:
+    return replace(item, answer=answer)
 
 
 async def test_a_fact_that_few_may_know_by_now_takes_its_examples_along() -> None:
@@ -196,11 +195,8 @@ async def test_secrets_people_and_rejected_examples_are_left_out() -> None:
     assert rejected.mark not in {window.mark for window in done.kept}
 
 
-def fact_item(answer: str) -> object:
-    from trainer.matrix import Item  # noqa: PLC0415 -- beside its only use
-
-    number = 91 if "number" in answer else 90
-    statement = answer if number == 91 else "Mara lives with Tomás"
+def fact_item(answer: str) -> Item:
+    number, statement = (91, answer) if "number" in answer else (90, "Mara lives with Tomás")
     return Item(
         task=Task.MEMORY_SELF, question="lookup", asked="Tell me?", answer=answer,
         facts=(fact(number, "home", "", statement),),
@@ -219,7 +215,7 @@ class Scripted:
     name = "scripted@127.0.0.1"
     context_tokens = 4096
 
-    def __init__(self, answer: object) -> None:
+    def __init__(self, answer: Callable[[str], str]) -> None:
         self.answer, self.heard = answer, list[str]()
 
     async def chat(
@@ -232,8 +228,7 @@ class Scripted:
     ) -> tuple[Sample, ...]:
         del samples, sampling, adapter
         self.heard.append(turns[-1].text)
-        text = self.answer(turns[-1].text)  # pyright: ignore[reportCallIssue, reportUnknownVariableType] -- a function of a string
-        return (Sample(text=str(text), finish="stop", tokens=1),)  # pyright: ignore[reportUnknownArgumentType] -- as above
+        return (Sample(text=self.answer(turns[-1].text), finish="stop", tokens=1),)
 
     async def count_tokens(self, turns: Sequence[ChatTurn]) -> int:
         return len(turns)
@@ -273,14 +268,14 @@ def well_judged(asked: str) -> str:
 
 async def test_a_judge_that_passes_its_controls_judges() -> None:
     lookup = next(item for item in items_of(FACTS) if item.question == "lookup")
-    bad = dress(_answered(lookup, "It rains a lot"), VOICE, {})  # pyright: ignore[reportArgumentType] -- an Item
+    bad = dress(_answered(lookup, "It rains a lot"), VOICE, {})
     done = await filtered([dress(lookup, VOICE, {}), bad], judge=Scripted(well_judged))
     assert done.sieves["judge"].dropped == {"the judge found it bad": 1}
     assert done.sieves["judge"].told.startswith("Judged by scripted")
 
 
 async def test_a_judge_that_calls_everything_good_does_not_judge() -> None:
-    done = await filtered(made_of(FACTS), judge=Scripted(lambda _: "good"))
+    done = await filtered(made_of(FACTS), judge=Scripted(lambda _asked: "good"))
     assert not done.sieves["judge"].dropped
     assert "planted controls" in done.sieves["judge"].told
     assert (await filtered([])).sieves["judge"].told.startswith("Not run: no judge is named")
