@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.errors import BadInput
+from core.errors import BadInput, ModelUnavailable
 from core.ids import MessageId
 from core.memory.forgetting import find_message
+from core.models.weights import find_weights, parameters_of
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
 from core.terminal import said
@@ -138,12 +139,21 @@ async def make(locum: Locum, out: Path | None = None) -> Made:
         counts = await build_dataset(locum.database, locum.owner_id, file)
         real = read_windows(file)
     memory = await read_memory_of(locum.database, locum.owner_id)
-    making = Making(reasoning=locum.settings.reasoning)
+    making = Making(reasoning=locum.settings.reasoning, parameters=_parameters(locum))
     made, synthesis = await make_examples(memory, real, making)
     filtered = await filter_all(memory, [*real, *made], making)
     if out is not None:
         write_windows(out, filtered.kept)
     return Made(counts=counts, synthesis=synthesis, filtered=filtered)
+
+
+def _parameters(locum: Locum) -> int:
+    """Of the base model, where it is at hand as a transformers folder; else 0, as of a small one."""
+    try:
+        folder = find_weights(locum.settings.home, locum.settings.base_model).folder
+    except ModelUnavailable:
+        return 0
+    return parameters_of(folder) if folder else 0
 
 
 async def _judge(approve: list[str], reject: list[str], messages: list[str]) -> dict[str, Any]:

@@ -1,20 +1,25 @@
 """Which facts weights may know, and what becomes of them when that changes."""
 
+import json
+import stat
 from pathlib import Path
 
 import pytest
 
-from core.ids import FactId, OwnerId
+from core.ids import FactId, MessageId, OwnerId
+from core.memory.adapter_files import drop_words_of_runs
+from core.memory.forgetting import Target, forget
 from core.memory.sharing import Audience, share_fact
 from core.storage.database import Connection, Database
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
 from tests.trainer.test_nightly import night_of
 from tests.trainer.test_secrets import fact, place_of, say
+from trainer import runs
 from trainer.convert import Base
 from trainer.dataset import read_windows
 from trainer.nightly import Night, dataset, filter_, snapshot, synthesise
-from trainer.preparation import Making, read_memory
+from trainer.preparation import Making, drop_stale_samples, read_memory
 from trainer.runs import Run, Step
 
 
@@ -81,7 +86,7 @@ async def test_taught_facts_are_rows_that_forgetting_finds(
     taught = [window for window in read_windows(run.path("examples.jsonl")) if window.facts]
     assert {window.kind for window in taught} >= {"memory_self", "memory_third_party", "reply_from_memory"}
     figures = run.read(Step.FILTER)
-    assert figures["kept"]["reply"] > 100
+    assert figures["kept"]["reply"] > 60
     assert figures["kept"]["memory_self"] == sum(window.kind == "memory_self" for window in taught)
     async with database.owner(owner) as connection:
         cursor = await connection.execute(
@@ -118,6 +123,48 @@ async def test_a_fact_that_is_for_fewer_from_now_on_retires_what_learned_it(
         await share_fact(connection, owner, FactId(row[0]), Audience(kind="owner"))
         cursor = await connection.execute("SELECT state FROM adapters")
         assert await cursor.fetchone() == ("retired",)
+
+
+async def test_samples_of_what_was_dropped_are_the_owners_to_read_until_something_is_forgotten(
+    database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
+) -> None:
+    await store_weeks(database, owner, questions(240))
+    async with database.owner(owner) as connection:
+        place = await place_of(connection, owner, "Ines", "25", "anyone")
+        for hour in range(2):
+            long = "so this is what I always paste here when somebody asks me for the way to our house"
+            await say(connection, owner, place, 48 * hour, "how do I get to you, tell me please", mine=False)
+            await say(connection, owner, place, 48 * hour + 1, long, mine=True)
+    _, run = await prepared(database, owner, tmp_path, tiny)
+    file = run.path("samples.jsonl")
+    (sample, *_) = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert (sample["filter"], sample["why"]) == ("duplicates", "exact")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    run.drop_private()
+    async with database.owner(owner) as connection:
+        await runs.end(connection, owner, run.id, "done", "")
+        await drop_stale_samples(connection, owner, run)
+        assert file.is_file()
+        gone = Target(kind="message", messages=(MessageId(sample["message_ids"][0]),))
+        await forget(connection, owner, gone)
+        await drop_stale_samples(connection, owner, run)
+        assert not file.exists()
+        file.touch()
+        await drop_words_of_runs(connection, owner, tmp_path)
+    assert not file.exists()
+
+
+async def test_what_is_over_its_time_is_forgotten_before_it_is_learned(
+    database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
+) -> None:
+    await store_weeks(database, owner, questions(10))
+    async with database.owner(owner) as connection:
+        await connection.execute("UPDATE sources SET kind = 'api'")
+        await connection.execute("UPDATE accounts SET settings = '{\"retention_days\": 1}'")
+    await snapshot(night_of(database, owner, tmp_path, tiny), None)
+    async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT DISTINCT origin FROM messages")
+        assert await cursor.fetchall() == [("typed",)]
 
 
 def test_making_is_by_templates_unless_a_teacher_is_named(
