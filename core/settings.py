@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     )
     teacher_name: str = Field(default="", description="The model's name on the teacher's server.")
     teacher_key: SecretStr = Field(default=SecretStr(""), description="The teacher's API key.")
+    reasoning: Literal["auto", "off", "weak", "multi-step", "strong"] = Field(
+        default="auto",
+        description="Whether answers in training examples are reasoned; auto: not below 1.5 billion parameters.",
+    )
     expert_url: str = Field(
         default="",
         description="An OpenAI-compatible server for outside knowledge; questions about the world alone go there.",

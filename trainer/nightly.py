@@ -1,12 +1,13 @@
 """The nightly path: from memory to an adapter that serves, or a plain sentence why not.
 
-Read `nightly` from top to bottom: snapshot → dataset → sft → evaluate → gate → promote. Each step
+Read `nightly` from top to bottom: snapshot → dataset → synthesise → filter → sft → evaluate → gate → promote. Each step
 leaves its file when it is whole (runs.py), so that a run that was killed goes on where it stood. What
 training sees is written down as examples with their sources before it starts; whether all of them
-still stand, and may still be trained on, is asked again in the transaction that promotes.
+still stand, say the same, and may still be trained on, is asked again before training, and in the
+transaction that promotes.
 
-Still to come: synthesised examples and their filters between dataset and sft, preference pairs after
-sft, a row for the base with memory in its prompt, and a start by the owner's clock.
+Still to come: preference pairs after sft, a row for the base with memory in its prompt, and a start by
+the owner's clock.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +28,35 @@ import structlog
 from core.errors import BadInput, LocumError
 from core.ids import OwnerId
 from core.memory.adapter_files import drop_files
+from core.memory.retention import keep_retention
+from core.models.faces import Embedder
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
 from trainer import adapters, runs
 from trainer.convert import Base, for_llama
-from trainer.dataset import build_dataset, read_windows
+from trainer.dataset import build_dataset, drop_examples, is_learned, read_windows, write_examples
 from trainer.figures import Canary, evaluation_of
 from trainer.gate import Bounds, Verdict, judge
-from trainer.history import said_by_all
+from trainer.history import Said, said_by_all
+from trainer.preparation import (
+    Changed,
+    Making,
+    Memory,
+    drop_stale_samples,
+    filter_all,
+    fingerprints_of,
+    make_examples,
+    read_memory,
+    read_memory_of,
+    sources_of,
+    write_samples,
+    write_windows,
+)
 from trainer.recipe import Recipe
 from trainer.runs import Run, Step
 from trainer.split import Part
-from trainer.windows import Window
+from trainer.surroundings import Usable
+from trainer.windows import Window, mark_of
 
 log = structlog.get_logger()
 
@@ -54,13 +73,23 @@ class Night:
     bounds: Bounds = field(default_factory=Bounds)
     canaries: tuple[Canary, ...] = ()
     """Planted secrets, where somebody planted some."""
+    embedder: Embedder | None = None
+    """Searches memory for the prompts of windows; without one, words alone do."""
+    making: Making = field(default_factory=Making)
+    """How examples are synthesised, and by whom they are judged."""
     on_step: Callable[[str], None] = lambda _: None
     tell: Callable[[str], None] = lambda _: None
 
     @property
     def settings(self) -> dict[str, Any]:
         """What makes two runs comparable."""
-        return {"base": self.base.name, "recipe": asdict(self.recipe), "bounds": asdict(self.bounds)}
+        teacher = self.making.teacher.name if self.making.teacher else ""
+        return {
+            "base": self.base.name,
+            "recipe": asdict(self.recipe),
+            "bounds": asdict(self.bounds),
+            "synthesis": {"reasoning": self.making.reasoning, "teacher": teacher},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +100,10 @@ class Outcome:
     state: str
     sentence: str
     adapter: str = ""
+
+
+TRIES = 3
+"""Readings of memory in one run, where it changes meanwhile."""
 
 
 class NotTonight(LocumError):
@@ -87,7 +120,7 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
         try:
             outcome = await _decided(night, run)
             if outcome is None:
-                await dataset(night, run)
+                await prepare(night, run)
                 await sft(night, run)
                 await evaluate(night, run)
                 outcome = await promote(night, run, gate(night, run))
@@ -108,6 +141,7 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
 async def snapshot(night: Night, from_step: Step | None) -> Run:
     """The run that goes on, where one was cut short and still can; else a new one."""
     night.on_step(Step.SNAPSHOT)
+    await keep_retention(night.database, night.owner_id, datetime.now(UTC))
     async with night.database.owner(night.owner_id) as connection:
         run = await _resumed(connection, night, from_step)
         if run is None:
@@ -150,7 +184,22 @@ def _check_reached(run: Run, step: Step) -> None:
         raise BadInput(f"Run {run.id} never finished {missing}: it goes on from there without --from.")
 
 
-# ─── dataset ─────────────────────────────────────────────────────────────────────────────────
+# ─── dataset, synthesise, filter ─────────────────────────────────────────────────────────────
+
+
+async def prepare(night: Night, run: Run) -> None:
+    """What is learned, made and filtered; anew, where memory changed underneath."""
+    for _ in range(TRIES):
+        try:
+            await dataset(night, run)
+            await synthesise(night, run)
+            await filter_(night, run)
+        except Changed:
+            night.tell("Something was forgotten or changed meanwhile: memory is read anew.")
+            run.undo_from(Step.DATASET)
+        else:
+            return
+    raise NotTonight("Memory changed each time that it was read for training: try again later.")
 
 
 async def dataset(night: Night, run: Run) -> None:
@@ -161,24 +210,97 @@ async def dataset(night: Night, run: Run) -> None:
     if not run.has(Step.DATASET):
         file = run.path("dataset.jsonl")
         try:
-            counts = await build_dataset(night.database, night.owner_id, file, run_id=run.id)
+            counts = await build_dataset(
+                night.database, night.owner_id, file, run_id=run.id, embedder=night.embedder
+            )
         except psycopg.errors.ForeignKeyViolation:
-            raise BadInput("Something was forgotten while it was read for training: start again.") from None
-        windows = read_windows(file)
-        learned = {message for w in windows if w.part is not Part.HELD_OUT for message in w.message_ids}
-        run.write(
-            Step.DATASET,
-            {**counts.as_document(), "sources": len(learned), "sha256": runs.digest_of(file)},
-        )
+            raise Changed from None
+        learned = len(sources_of(read_windows(file)))
+        run.write(Step.DATASET, {**counts.as_document(), "sources": learned, "sha256": runs.digest_of(file)})
     check_enough(night, read_windows(run.path("dataset.jsonl")))
     night.on_step(f"{Step.DATASET}: whole")
 
 
+async def synthesise(night: Night, run: Run) -> None:
+    """Examples from facts that anyone may know, on disk and as rows, beside those of real replies."""
+    night.on_step(Step.SYNTHESISE)
+    if not run.has(Step.SYNTHESISE):
+        real = read_windows(run.path("dataset.jsonl"))
+        memory = await read_memory_of(night.database, night.owner_id)
+        if night.making.teacher:
+            night.tell(f"{night.making.teacher.name} is sent facts that anyone may know, and no message.")
+        made, counts = await make_examples(memory, real, night.making)
+        file = run.path("synthesised.jsonl")
+        write_windows(file, made)
+        try:
+            async with night.database.owner(night.owner_id) as connection:
+                await write_examples(connection, night.owner_id, run.id, made, _prints(memory.usable))
+        except psycopg.errors.ForeignKeyViolation:
+            raise Changed from None
+        learned = len(sources_of([*real, *made]))
+        run.write(
+            Step.SYNTHESISE, {**counts.as_document(), "sources": learned, "sha256": runs.digest_of(file)}
+        )
+    night.on_step(f"{Step.SYNTHESISE}: whole")
+
+
+async def filter_(night: Night, run: Run) -> None:
+    """What is learned, in `examples.jsonl` and as rows, and nothing else; then a look at whether it all stands."""
+    night.on_step(Step.FILTER)
+    if not run.has(Step.FILTER):
+        windows = [
+            window
+            for name in ("dataset.jsonl", "synthesised.jsonl")
+            for window in read_windows(run.path(name))
+        ]
+        memory = await read_memory_of(night.database, night.owner_id)
+        done = await filter_all(memory, windows, night.making)
+        file = run.path("examples.jsonl")
+        write_windows(file, done.kept)
+        write_samples(run.path(runs.SAMPLES), done)
+        learned = [window for window in done.kept if is_learned(window)]
+        await _rewrite_examples(night, run, learned)
+        sieves = {name: sieve.as_document() for name, sieve in done.sieves.items()}
+        kinds = Counter(window.kind for window in learned)
+        told = {
+            "sieves": sieves,
+            "kept": dict(kinds),
+            "sources": len(sources_of(learned)),
+            "facts": _stated(memory, {fact for window in learned for fact in window.facts}),
+        }
+        run.write(Step.FILTER, {**told, "sha256": runs.digest_of(file)})
+    async with night.database.owner(night.owner_id) as connection:
+        if await _objection(connection, night, run):
+            raise Changed
+    night.on_step(f"{Step.FILTER}: whole")
+
+
+async def _rewrite_examples(night: Night, run: Run, learned: list[Window]) -> None:
+    """The rows of what is learned after filtering, with their sources as these read when they were taken."""
+    async with night.database.owner(night.owner_id) as connection:
+        prints = await fingerprints_of(connection, night.owner_id, run)
+        if not sources_of(learned) <= prints.keys():
+            raise Changed
+        await drop_examples(connection, night.owner_id, run.id)
+        await write_examples(connection, night.owner_id, run.id, learned, prints)
+
+
+def _prints(usable: dict[int, Usable]) -> dict[int, str]:
+    return {message: one.fingerprint for message, one in usable.items()}
+
+
 async def _still_stands(night: Night, run: Run) -> bool:
-    """The file is the one that was written, and all that it was made from may still be used."""
+    """The files are those that were written, and all that they were made from may still be used."""
+    written = {
+        Step.DATASET: "dataset.jsonl",
+        Step.SYNTHESISE: "synthesised.jsonl",
+        Step.FILTER: "examples.jsonl",
+    }
+    for step, name in written.items():
+        file = run.path(name)
+        if run.has(step) and (not file.is_file() or runs.digest_of(file) != run.read(step)["sha256"]):
+            return False
     file = run.path("dataset.jsonl")
-    if not file.is_file() or runs.digest_of(file) != run.read(Step.DATASET)["sha256"]:
-        return False
     wanted = {message for window in read_windows(file) for message in window.message_ids}
     async with night.database.owner(night.owner_id) as connection:
         usable = {
@@ -196,7 +318,7 @@ def check_enough(night: Night, windows: list[Window]) -> None:
     if turns[Part.TRAIN] < bounds.least_turns:
         raise NotTonight(
             f"Too little to learn from: {turns[Part.TRAIN]} turns that you typed and gave for training, and "
-            f"{bounds.least_turns} are needed. 'locum dataset' shows what is left out and why."
+            f"{bounds.least_turns} are needed. 'locum train dataset' shows what is left out and why."
         )
     if turns[Part.HELD_OUT] < bounds.least_moments or len(held_out) < bounds.least_clusters:
         raise NotTonight(
@@ -227,7 +349,7 @@ def _train(night: Night, run: Run, stopped: threading.Event) -> None:
     recipe = night.recipe
     tokenizer, model = load_base(night.base.folder, recipe.threads)
     most = room(model, recipe.window_tokens)
-    windows = sorted(read_windows(run.path("dataset.jsonl")), key=lambda window: window.digest)
+    windows = sorted(read_windows(run.path("examples.jsonl")), key=lambda window: window.digest)
     examples = {
         part: [
             example
@@ -405,11 +527,40 @@ async def _hold_sources(connection: Connection, night: Night, run: Run) -> None:
 
 async def _objection(connection: Connection, night: Night, run: Run) -> str:
     """Why what was learned may not be used any more; empty where all of it may."""
-    standing = [said async for said in said_by_all(connection, night.owner_id, learned_in=run.id)]
-    gone = int(run.read(Step.DATASET)["sources"]) - sum(not said.left_out for said in standing)
-    if not gone:
-        return ""
-    return f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
+    standing = {
+        said.message_id: said
+        async for said in said_by_all(connection, night.owner_id, learned_in=run.id)
+        if not said.left_out
+    }
+    last = next(step for step in (Step.FILTER, Step.SYNTHESISE, Step.DATASET) if run.has(step))
+    if gone := int(run.read(last)["sources"]) - len(standing):
+        return (
+            f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
+        )
+    if changed := await _changed(connection, night, run, standing):
+        return f"{changed} of the messages that it learned from were edited, or are for fewer, since training began."
+    if await _facts_gone(connection, night, run):
+        return "A fact that it learned was changed, hidden, or is for fewer since training began."
+    return ""
+
+
+async def _changed(connection: Connection, night: Night, run: Run, standing: dict[int, Said]) -> int:
+    prints = await fingerprints_of(connection, night.owner_id, run)
+    return sum(standing[message].fingerprint != known for message, known in prints.items())
+
+
+async def _facts_gone(connection: Connection, night: Night, run: Run) -> bool:
+    """Whether a fact of the synthesised examples may not be taught any more, or says something else."""
+    learned: dict[str, str] = run.read(Step.FILTER)["facts"] if run.has(Step.FILTER) else {}
+    if not learned:
+        return False
+    memory = await read_memory(connection, night.owner_id)
+    return _stated(memory, {int(fact) for fact in learned}) != learned
+
+
+def _stated(memory: Memory, facts: set[int]) -> dict[str, str]:
+    """By fact, a digest of what it says."""
+    return {str(fact.id): mark_of([fact.statement])[:16] for fact in memory.facts if fact.id in facts}
 
 
 async def _place(night: Night, run: Run, name: str) -> tuple[str, ...]:
@@ -427,6 +578,7 @@ async def _place(night: Night, run: Run, name: str) -> tuple[str, ...]:
         "run": run.id,
         "recipe": asdict(night.recipe),
         "dataset_sha256": run.read(Step.DATASET)["sha256"],
+        "examples_sha256": run.read(Step.FILTER)["sha256"],
         "weights_sha256": run.read(Step.SFT)["sha256"],
         "llama": asdict(llama),
     }
@@ -440,6 +592,7 @@ async def finish(night: Night, run: Run, outcome: Outcome) -> None:
     """Nothing private stays; the manifest says how it ended. The row ends last: until then a kill is made good."""
     async with night.database.owner(night.owner_id) as connection:
         await drop_files(connection, night.owner_id, night.home)
+        await drop_stale_samples(connection, night.owner_id, run)
     run.drop_private()
     whole: dict[str, Any] = {
         step.value: run.read(step) for step in Step if step is not Step.PROMOTE and run.has(step)

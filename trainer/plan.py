@@ -33,7 +33,7 @@ async def plan(night: Night) -> Plan:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with TemporaryDirectory(dir=folder, prefix=".plan-") as scratch:
         file = Path(scratch) / "dataset.jsonl"
-        counts = await build_dataset(night.database, night.owner_id, file)
+        counts = await build_dataset(night.database, night.owner_id, file, searches=0)
         too_little = _objection(night, file)
     async with night.database.owner(night.owner_id) as connection:
         new = await _new_messages(connection, night)

@@ -26,21 +26,32 @@ from core.storage.database import Connection
 class Step(StrEnum):
     SNAPSHOT = "snapshot"
     DATASET = "dataset"
+    SYNTHESISE = "synthesise"
+    FILTER = "filter"
     SFT = "sft"
     EVALUATE = "evaluate"
     GATE = "gate"
     PROMOTE = "promote"
 
 
+SAMPLES = "samples.jsonl"
+"""What filters dropped, a few of each, for the owner to look at; the one file with words that outlives a run,
+until something is forgotten."""
+
 WRITES = {
     Step.SNAPSHOT: ("snapshot.json",),
     Step.DATASET: ("dataset.json", "dataset.jsonl"),
+    Step.SYNTHESISE: ("synthesis.json", "synthesised.jsonl"),
+    Step.FILTER: ("filter.json", "examples.jsonl", SAMPLES),
     Step.SFT: ("sft.json", "sft"),
     Step.EVALUATE: ("eval.json",),
     Step.GATE: ("gate.json",),
     Step.PROMOTE: ("manifest.json",),
 }
 """What each step leaves; the first of them is written when the step is whole."""
+
+
+WORDS = ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +89,7 @@ class Run:
 
     def drop_private(self) -> None:
         """Neither words nor weights outlive the run; figures and digests do."""
-        for name in ("dataset.jsonl", "sft", "sft.unfinished"):
+        for name in (*WORDS, "sft", "sft.unfinished"):
             remove(self.path(name))
 
 

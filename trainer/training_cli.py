@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +14,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import ModelUnavailable
 from core.memory.adapter_files import drop_files
+from core.models.choose import open_embedder, open_teacher
 from core.models.convert import torch_folder
+from core.models.faces import Embedder, Generator
+from core.models.outside import leaves_machine
 from core.models.threads import choose_threads, usable_cores
-from core.models.weights import find_weights
+from core.models.weights import find_weights, parameters_of
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
+from trainer import dataset_cli
 from trainer.adapters import Adapter, find_adapter, list_adapters, promote, retire, rollback
 from trainer.recipe import Recipe
 from trainer.runs import Step
@@ -34,6 +40,7 @@ NameArgument = Annotated[str, typer.Argument(help="As 'locum adapters list' show
 
 
 def train(
+    context: typer.Context,
     *,
     now: Annotated[bool, typer.Option("--now", help="Even if little is new since the last run.")] = False,
     from_step: Annotated[
@@ -47,6 +54,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter on your own replies, judge it, and serve it if it is shown to be better."""
+    if context.invoked_subcommand:
+        return
     told = asyncio.run(_train(now=now, from_step=from_step, dry_run=dry_run, minutes=minutes))
     if as_json:
         typer.echo(json.dumps(told, indent=2))
@@ -55,14 +64,17 @@ def train(
 
 
 async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: float) -> dict[str, Any]:
-    from trainer.nightly import nightly  # noqa: PLC0415 -- needs the train extra, and others do not
+    from trainer.learning import what_leaves  # noqa: PLC0415 -- needs the train extra, and others do not
+    from trainer.nightly import nightly  # noqa: PLC0415 -- as above
     from trainer.plan import plan  # noqa: PLC0415 -- as above
 
-    async with open_locum(load_settings()) as locum:
-        night = _night(locum, minutes)
+    async with open_locum(load_settings()) as locum, AsyncExitStack() as opened:
+        night = await _night(locum, minutes, opened)
         planned: Plan = await plan(night)
+        leaves = what_leaves(locum.settings)
         if dry_run:
-            return asdict(planned)
+            return {**asdict(planned), "leaves": leaves, "sentence": f"{planned.sentence} {leaves}"}
+        night.tell(leaves)
         if planned.too_little_new and not now and from_step is None:
             return {"state": "skipped", "sentence": planned.too_little_new}
         os.nice(19)  # replies come first
@@ -70,9 +82,10 @@ async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: f
         return asdict(outcome)
 
 
-def _night(locum: Locum, minutes: float) -> "Night":
+async def _night(locum: Locum, minutes: float, opened: AsyncExitStack) -> "Night":
     from trainer.convert import Base  # noqa: PLC0415 -- needs the train extra
     from trainer.nightly import Night  # noqa: PLC0415 -- as above
+    from trainer.preparation import Making  # noqa: PLC0415 -- as above
 
     settings = locum.settings
     weights = find_weights(settings.home, settings.base_model)
@@ -82,14 +95,45 @@ def _night(locum: Locum, minutes: float) -> "Night":
         gguf=weights.gguf,
     )
     threads = choose_threads(usable_cores()).train
+    embedder = await _embedder(locum, opened)
+    teacher = await _teacher(locum, opened)
     return Night(
         database=locum.database,
         owner_id=locum.owner_id,
         home=settings.home,
         base=base,
         recipe=replace(Recipe(), minutes=minutes, threads=threads),
+        embedder=embedder,
+        making=Making(
+            reasoning=settings.reasoning,
+            parameters=parameters_of(base.folder),
+            teacher=teacher,
+            outside=leaves_machine(settings.teacher_url),
+        ),
         tell=_teller(),
     )
+
+
+async def _teacher(locum: Locum, opened: AsyncExitStack) -> Generator | None:
+    """Who words questions and judges them; templates do without, and no judge stands in."""
+    try:
+        teacher = await open_teacher(locum.settings)
+    except ModelUnavailable as error:
+        _teller()(f"{error} Examples are made from templates tonight.")
+        return None
+    if teacher is not None:
+        opened.push_async_callback(teacher.close)
+    return teacher
+
+
+async def _embedder(locum: Locum, opened: AsyncExitStack) -> Embedder | None:
+    """What searches memory for prompts; without it, words alone do."""
+    try:
+        embedder = await open_embedder(locum.settings)
+    except ModelUnavailable:
+        return None
+    opened.push_async_callback(embedder.close)
+    return embedder
 
 
 def _teller() -> Callable[[str], None]:
@@ -241,7 +285,9 @@ def _with_locum(work: Callable[[Locum], Any]) -> Any:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("train")(train)
+    nights = typer.Typer(invoke_without_command=True, callback=train)
+    dataset_cli.register(nights)
+    app.add_typer(nights, name="train")
     adapters = typer.Typer(
         help="The versions of your L2: which one serves, and what each was found to be worth."
     )

@@ -2,16 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
+from core.memory.profiles import Style
+from core.reply.compose import describe_relation, describe_style
 from core.reply.prompt import PROMPT_CHARACTERS, Line, PromptContext, clip, prompt_turns
 from core.vocabulary import ChatKind
-from trainer.history import BREAKS, Said
-from trainer.placeholders import PLACEHOLDER, Concealed, conceal, conceal_secrets
+from trainer.history import BREAKS, Said, shared_spans
+from trainer.placeholders import PLACEHOLDER, Concealed, Known, conceal, conceal_personal
 from trainer.split import Part, part_of, week_of
+from trainer.vocabulary import Vocabulary
+
+REPLY = "reply"
+"""The kind of a window of the owner's own replies."""
 
 CARRIED_TURNS = 4
 """Turns repeated as context, without loss, where a conversation is longer than a window."""
@@ -28,7 +34,7 @@ class WindowTurn:
     text: str
     learn: bool
     no_loss: tuple[tuple[int, int], ...]
-    """Character spans of the text: placeholders."""
+    """Character spans of the text: placeholders, and words of ours that the owner left standing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,18 @@ class Window:
     """ISO year and week, in UTC: with the chat, the unit that the split keeps whole."""
     turns: tuple[WindowTurn, ...]
     message_ids: tuple[int, ...]
+    """Every message whose words stand in it, or that a statement in it rests on."""
     placeholders: tuple[str, ...]
+    kind: str = REPLY
+    """What it trains: a reply of the owner's, or one of the synthesised tasks (tasks.py)."""
+    facts: tuple[int, ...] = ()
+    """Those that a synthesised example states."""
+    question: str = ""
+    """Of a synthesised example, its place in the matrix of questions."""
+    mark: str = ""
+    """The same on every night for the same words of the owner's, or the same synthesised talk."""
+    learned_ids: tuple[int, ...] = ()
+    """The owner's messages that are learned here."""
 
     @property
     def digest(self) -> str:
@@ -53,24 +70,91 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerAndNames:
-    """Whose windows these are, and the words that are people's names."""
+    """Whose windows these are, and what in them would give somebody away."""
 
     name: str
     time_zone: str
     names: frozenset[str]
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    narrow_facts: frozenset[str] = frozenset()
+    """Words of facts that few may know."""
+    telling: Mapping[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
+    """By message, the words of the facts of that kind that were noted from it."""
+    unlearned: frozenset[int] = frozenset()
+    """Messages that the owner does not want to be learned."""
+
+    @property
+    def known(self) -> Known:
+        return Known(names=self.names, facts=self.narrow_facts, vocabulary=self.vocabulary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What serving would have had before it at a moment, besides the chat's own lines."""
+
+    relation: str = ""
+    """In the owner's words."""
+    circle: str = ""
+    style: Style = field(default_factory=Style)
+    """How the owner writes to whoever asked."""
+    memories: tuple[str, ...] = ()
+    narrow: bool = False
+    """Something of it is for fewer than anyone."""
+    sources: tuple[int, ...] = ()
+
+
+NOTHING = Around()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The messages of one window, of which those from `fresh` on are its own; before them stands context."""
+
+    messages: tuple[Said, ...]
+    fresh: frozenset[int]
+
+    @property
+    def asked(self) -> tuple[Said, ...]:
+        """The incoming turn that the first learned reply answers: the moment at which serving would look."""
+        turns = [list(burst) for _, burst in groupby(self.messages, key=lambda said: said.by_owner)]
+        for before, turn in pairwise(turns):
+            if turn[0].by_owner and turn[0].message_id in self.fresh:
+                return tuple(before)
+        return ()
+
+    @property
+    def own(self) -> tuple[Said, ...]:
+        """What the owner says in it that no other window learns."""
+        return tuple(said for said in self.messages if said.by_owner and said.message_id in self.fresh)
+
+    @property
+    def at(self) -> datetime:
+        """When the first learned reply was due."""
+        return (self.asked or self.messages)[-1].sent_at
 
 
 Turns = Sequence[Sequence[Said]]
 
 
 def windows(stream: Sequence[Said], owner: OwnerAndNames) -> Iterator[Window]:
-    """The windows of one conversation, which comes whole and in order."""
+    """The windows of one conversation, which comes whole and in order; nothing but its lines in the prompt."""
+    made = (window_of(cut, owner) for cut in cuts(stream))
+    return (window for window in made if is_worth_learning(window))
+
+
+def is_worth_learning(window: Window) -> bool:
+    return any(turn.learn for turn in window.turns)
+
+
+def cuts(stream: Sequence[Said]) -> Iterator[Cut]:
+    """One conversation, cut where silences and lengths want it."""
     for session in sessions(stream):
         turns = [list(burst) for _, burst in groupby(session, key=lambda said: said.by_owner)]
         for begin, position, end in _cuts(turns):
-            window = _window(turns[begin:end], position - begin, owner)
-            if any(turn.learn for turn in window.turns):
-                yield window
+            yield Cut(
+                messages=tuple(said for turn in turns[begin:end] for said in turn),
+                fresh=frozenset(said.message_id for turn in turns[position:end] for said in turn),
+            )
 
 
 def sessions(stream: Sequence[Said]) -> Iterator[list[Said]]:
@@ -118,13 +202,14 @@ def _length(turns: Turns) -> int:
     return sum(len(said.text) for turn in turns for said in turn)
 
 
-def _window(turns: Turns, learned_from: int, owner: OwnerAndNames) -> Window:
-    messages = [said for turn in turns for said in turn]
-    fresh = {said.message_id for turn in turns[learned_from:] for said in turn}
-    narrow = any(said.narrow for said in messages)
-    hidden = [conceal(said.text, owner.names) if narrow else conceal_secrets(said.text) for said in messages]
+def window_of(cut: Cut, owner: OwnerAndNames, around: Around = NOTHING) -> Window:
+    """The window, its facts replaced where one of its lines was said to few."""
+    messages: Sequence[Said] = cut.messages
+    narrow = around.narrow or any(said.narrow for said in messages)
+    hidden = [_concealed(said, owner, narrow=narrow) for said in messages]
+    speakers = _speakers(messages, narrow=narrow)
     lines = [
-        Line(speaker=_shown_name(said, narrow=narrow), by_owner=said.by_owner, text=concealed.text)
+        Line(speaker=speakers[said.contact_id, said.sender_name], by_owner=said.by_owner, text=concealed.text)
         for said, concealed in zip(messages, hidden, strict=True)
     ]
     kept = clip(lines, PROMPT_CHARACTERS)
@@ -132,58 +217,94 @@ def _window(turns: Turns, learned_from: int, owner: OwnerAndNames) -> Window:
     # A line that had to be cut would teach the owner to stop in mid-sentence.
     whole = [shown.text == line.text for shown, line in zip(kept, lines, strict=True)]
     learn = [
-        said.by_owner and said.message_id in fresh and complete
+        said.by_owner and said.message_id in cut.fresh and said.message_id not in owner.unlearned and complete
         for said, complete in zip(messages, whole, strict=True)
     ]
+    around = _concealed_around(around, owner, narrow=narrow)
+    asking = (cut.asked or messages)[-1]
+    context = PromptContext(
+        owner_name=owner.name,
+        contact_name="" if asking.by_owner else speakers[asking.contact_id, asking.sender_name],
+        relation=describe_relation(around.relation, around.circle, around.style),
+        platform=asking.platform,
+        chat_kind=ChatKind(asking.chat_kind),
+        at=cut.at,
+        time_zone=owner.time_zone,
+        style=describe_style(around.style),
+        memories=around.memories,
+        lines=kept,
+    )
     return Window(
         part=part_of(messages[0].stream, messages[0].sent_at),
         chat=hashlib.sha256(messages[0].stream.encode()).hexdigest()[:16],
         week=week_of(messages[0].sent_at),
-        turns=_shown(messages, kept, learn, owner, narrow=narrow),
-        message_ids=tuple(said.message_id for said in messages),
-        placeholders=_kinds(hidden),
+        turns=_shown(context, messages, learn),
+        message_ids=tuple(dict.fromkeys([*(said.message_id for said in messages), *around.sources])),
+        placeholders=tuple(kind for concealed in hidden for kind in concealed.kinds),
+        mark=mark_of([said.text for said in cut.own]),
+        learned_ids=tuple(said.message_id for said, flag in zip(messages, learn, strict=True) if flag),
     )
 
 
-def _shown(
-    messages: Sequence[Said],
-    lines: tuple[Line, ...],
-    learn: Sequence[bool],
-    owner: OwnerAndNames,
-    *,
-    narrow: bool,
-) -> tuple[WindowTurn, ...]:
+def mark_of(texts: Sequence[str]) -> str:
+    """A digest of what an example says."""
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+
+
+def _concealed(said: Said, owner: OwnerAndNames, *, narrow: bool) -> Concealed:
+    if not narrow:
+        return conceal_personal(said.text)
+    return conceal(said.text, owner.known, owner.telling.get(said.message_id, frozenset()))
+
+
+def _concealed_around(around: Around, owner: OwnerAndNames, *, narrow: bool) -> Around:
+    def hidden(text: str) -> str:
+        return (conceal(text, owner.known) if narrow else conceal_personal(text)).text
+
+    return replace(
+        around, relation=hidden(around.relation), memories=tuple(hidden(each) for each in around.memories)
+    )
+
+
+def _shown(context: PromptContext, messages: Sequence[Said], learn: Sequence[bool]) -> tuple[WindowTurn, ...]:
     """The turns as serving would show them, each with whether it is learned."""
-    contacts = [said for said in messages if not said.by_owner]
-    context = PromptContext(
-        owner_name=owner.name,
-        contact_name=_shown_name(contacts[-1], narrow=narrow) if contacts else "",
-        relation=contacts[-1].relation if contacts else "",
-        platform=messages[-1].platform,
-        chat_kind=ChatKind(messages[-1].chat_kind),
-        at=messages[-1].sent_at,
-        time_zone=owner.time_zone,
-        style="",
-        memories=(),
-        lines=lines,
-    )
-    flags = [
-        all(learned for _, learned in burst)
-        for _, burst in groupby(zip(lines, learn, strict=True), key=lambda pair: pair[0].by_owner)
+    bursts = [
+        list(burst)
+        for _, burst in groupby(
+            zip(context.lines, messages, learn, strict=True), key=lambda shown: shown[0].by_owner
+        )
     ]
     system, *chat = prompt_turns(context)
     shown = [WindowTurn(role=system.role, text=system.text, learn=False, no_loss=())]
-    for turn, flag in zip(chat, flags, strict=True):
+    for turn, burst in zip(chat, bursts, strict=True):
         # An opening line answers nothing: serving never has to write one.
-        learned = flag and len(shown) > 1
-        spans = tuple(match.span() for match in PLACEHOLDER.finditer(turn.text)) if learned else ()
+        learned = len(shown) > 1 and all(learned for _, _, learned in burst)
+        spans = _not_the_owners([(line.text, said) for line, said, _ in burst]) if learned else ()
         shown.append(WindowTurn(role=turn.role, text=turn.text, learn=learned, no_loss=spans))
     return tuple(shown)
 
 
-def _shown_name(said: Said, *, narrow: bool) -> str:
-    return "[name]" if narrow and not said.by_owner else said.sender_name
+def _not_the_owners(burst: Sequence[tuple[str, Said]]) -> tuple[tuple[int, int], ...]:
+    """Placeholders, and what the owner left standing of a draft of ours, in a burst's own lines."""
+    spans: list[tuple[int, int]] = []
+    begin = 0
+    for text, said in burst:
+        found = [match.span() for match in PLACEHOLDER.finditer(text)]
+        found += shared_spans(text, said.drafted) if said.drafted else []
+        spans += [(begin + start, begin + stop) for start, stop in sorted(set(found))]
+        begin += len(text) + 1
+    return tuple(spans)
 
 
-def _kinds(hidden: Sequence[Concealed]) -> tuple[str, ...]:
-    return tuple(kind for concealed in hidden for kind in concealed.kinds)
+def _speakers(messages: Sequence[Said], *, narrow: bool) -> dict[tuple[int | None, str], str]:
+    """What each speaker is called: by name, or where names must not be learned, by a letter in company."""
+    people = list(
+        dict.fromkeys((said.contact_id, said.sender_name) for said in messages if not said.by_owner)
+    )
+    company = messages[-1].chat_kind != ChatKind.DIRECT
+    called = {
+        person: (f"Person {chr(ord('A') + place % 26)}" if company else "[name]") if narrow else person[1]
+        for place, person in enumerate(people)
+    }
+    owners = {(said.contact_id, said.sender_name): said.sender_name for said in messages if said.by_owner}
+    return {**owners, **called}

@@ -61,6 +61,9 @@ class Profile:
     """How the owner writes to this contact; for the biography, to everyone."""
     their_style: Style | None
     """How the contact writes to the owner; None for the biography."""
+    relation: str = ""
+    """In the owner's words, where they said so."""
+    circle: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +167,10 @@ async def read_profile(
     `drafting` leaves out lines that rest on a source that may not be drafted from. None when there is
     nothing to tell, or nobody of that id.
     """
-    name, styles = await _name_and_styles(connection, owner_id, contact_id)
-    if name is None:
+    person = await _person(connection, owner_id, contact_id)
+    if person is None:
         return None
+    name, styles, relation, circle = person
     facts = await known_facts(
         connection,
         owner_id=owner_id,
@@ -184,6 +188,8 @@ async def read_profile(
         lines=tuple(_line(fact) for fact in facts),
         style=styles.on(platform) if styles else Style(),
         their_style=styles.contact if styles else None,
+        relation=relation,
+        circle=circle,
     )
 
 
@@ -206,27 +212,32 @@ def _line(fact: KnownFact) -> ProfileLine:
     )
 
 
-async def _name_and_styles(
+async def _person(
     connection: Connection, owner_id: OwnerId, contact_id: ContactId | None
-) -> tuple[str | None, StoredStyles | None]:
-    """What the contact (None: the owner) is called, and the latest styles; None for nobody and none."""
+) -> tuple[str, StoredStyles | None, str, str] | None:
+    """The contact's (None: the owner's) name, the latest styles, relation and circle; None for nobody."""
     cursor = await connection.execute(
         """
         SELECT w.name, (
             SELECT p.style FROM profiles p
             WHERE p.owner_id = %(owner)s AND p.contact_id IS NOT DISTINCT FROM %(contact)s
               AND w.opted_out_at IS NULL
-            ORDER BY p.version DESC LIMIT 1)
+            ORDER BY p.version DESC LIMIT 1), w.relation, w.circle
         FROM (
-            SELECT display_name AS name, opted_out_at FROM contacts
+            SELECT display_name AS name, opted_out_at, relation, circle FROM contacts
             WHERE owner_id = %(owner)s AND id = %(contact)s
             UNION ALL
-            SELECT coalesce(nullif(display_name, ''), handle), NULL FROM owners
+            SELECT coalesce(nullif(display_name, ''), handle), NULL, '', '' FROM owners
             WHERE id = %(owner)s AND %(contact)s::bigint IS NULL
         ) w""",
         {"owner": owner_id, "contact": contact_id},
     )
     row = await cursor.fetchone()
     if row is None:
-        return None, None
-    return str(row[0]), STYLES.validate_python(row[1]) if row[1] is not None else None
+        return None
+    return (
+        str(row[0]),
+        STYLES.validate_python(row[1]) if row[1] is not None else None,
+        str(row[2]),
+        str(row[3]),
+    )

@@ -53,6 +53,8 @@ async def share_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId,
     wanted = await _ensure(connection, owner_id, audience)
     if audience.kind != "anyone":
         await _retire(connection, owner_id, fact.source_ids)
+        if fact.audience == "anyone":  # then examples were made of it, whoever may learn its messages
+            await retire_adapters(connection, owner_id, fact.source_ids, Forgotten(), NARROWED)
         await withdraw_drafts(connection, owner_id, fact.source_ids, CLOSED)
     await connection.execute(
         "UPDATE facts SET audience_id = %s WHERE owner_id = %s AND id = %s", [wanted, owner_id, fact_id]

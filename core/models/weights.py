@@ -1,5 +1,7 @@
 """Which weights a base model's name stands for, and where they lie."""
 
+import json
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +55,16 @@ def packed_base() -> Path | None:
 def folder_name(wanted: str) -> str:
     """The name of a model's folder under `home/models`: one path segment."""
     return wanted.replace("/", "--")
+
+
+def parameters_of(folder: Path) -> int:
+    """How many parameters the safetensors of a transformers folder hold, told by their headers; 0: none do."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        total += sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
+    return total
 
 
 def _of_gguf(file: Path, name: str) -> Weights:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.ids import AdapterId, MessageId
-from core.memory.profiles import Style
+from core.memory.profiles import KnownFact, Profile, Style
+from core.memory.search import Spoken
 from core.models.faces import Generator, Sample, Sampling
 from core.reply.expert import Advice, Expert, Voice, ask_expert
 from core.reply.past import weigh
@@ -24,6 +25,7 @@ MODEL_SAMPLES = 3
 MOST_TOKENS = 48
 MEMORIES = 3
 MEMORY_CHARACTERS = 160
+PROFILE_LINES = 4
 CHAT_CHARACTERS = 1500
 """Two cores read some hundred tokens a second: what the prompt holds is what the owner waits for."""
 
@@ -37,8 +39,15 @@ EXPERT_CONFIDENCE = 0.45
 DEFERRAL_CONFIDENCE = 0.25
 """Below every draft that is shown beside it: it says nothing yet."""
 
-MOSTLY, OFTEN, CASUAL = 0.6, 0.25, 0.4
+MOSTLY, OFTEN, CASUAL, FORMAL = 0.6, 0.25, 0.4, 0.75
 """Shares of messages from which a habit is worth naming."""
+
+CLOSENESS = {"family": "family", "friends": "a friend", "work": "from work"}
+LANGUAGES = {
+    "en": "English", "sv": "Swedish", "de": "German", "fr": "French", "es": "Spanish", "nl": "Dutch",
+    "it": "Italian", "pt": "Portuguese", "da": "Danish",
+}  # fmt: skip
+"""Those that `core.memory.style` tells apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,29 +88,46 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         Line(speaker=message.sender_name, by_owner=False, text=message.words)
         for message in situation.incoming
     ]
-    memories = [
-        f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}"
-        for m in recalled.memories[:MEMORIES]
-    ]
-    lines = [
-        line.statement
-        for profile in (recalled.biography, recalled.profile)
-        if profile is not None
-        for line in profile.lines[:4]
-    ]
-    known = list(dict.fromkeys([*(fact.statement for fact in recalled.facts), *lines]))
+    profile = recalled.profile
     return PromptContext(
         owner_name=situation.account.owner_name,
         contact_name=situation.contact_name or situation.chat_title,
-        relation="",
+        relation=describe_relation(profile.relation, profile.circle, profile.style) if profile else "",
         platform=situation.account.platform,
         chat_kind=situation.chat_kind,
         at=situation.now,
         time_zone=situation.account.time_zone,
-        style=describe_style(recalled.profile.style) if recalled.profile is not None else "",
-        memories=tuple(known + memories),
+        style=describe_style(profile.style) if profile else "",
+        memories=memory_lines(recalled.memories, recalled.facts, (recalled.biography, profile)),
         lines=clip([*earlier, *incoming], CHAT_CHARACTERS),
     )
+
+
+def memory_lines(
+    memories: Sequence[Spoken], facts: Sequence[KnownFact], profiles: Sequence[Profile | None]
+) -> tuple[str, ...]:
+    """What the model is told that it knows: statements first, then what was said, with its date."""
+    lines = [line.statement for profile in profiles if profile for line in profile.lines[:PROFILE_LINES]]
+    said = (
+        f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}" for m in memories[:MEMORIES]
+    )
+    return (*dict.fromkeys([*(fact.statement for fact in facts), *lines]), *said)
+
+
+def describe_relation(relation: str, circle: str, style: Style) -> str:
+    """Who the contact is to the owner, how close, and in which language and register the owner writes to them.
+
+    Never who in particular: what is learned for one sister should hold for the next.
+    """
+    traits = [
+        relation,
+        CLOSENESS.get(circle, ""),
+        f"in {LANGUAGES[style.language]}" if style.language in LANGUAGES else "",
+        ("casual" if style.formality < CASUAL else "formal" if style.formality > FORMAL else "")
+        if style.messages
+        else "",
+    ]
+    return ", ".join(trait for trait in traits if trait)
 
 
 def describe_style(style: Style) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from core.events import Person
 from core.ids import OwnerId, SourceId
@@ -19,8 +20,8 @@ from core.memory.people import ensure_account, ensure_audience, ensure_contact_a
 from core.owners import ensure_owner
 from core.storage.database import Connection, Database
 from core.vocabulary import SourceKind
-from trainer.cli import WHY, _print  # pyright: ignore[reportPrivateUsage] -- what the screen shows
 from trainer.dataset import DatasetCounts, build_dataset
+from trainer.dataset_cli import WHY, print_counts
 from trainer.history import said_by_all
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -180,5 +181,5 @@ async def test_the_counts_are_one_json_document(database: Database, owner: Owner
 def test_every_reason_has_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     reasons = {*re.findall(r"THEN '(\w+)'", inspect.getsource(said_by_all)), "no_reply"}
     assert reasons == set(WHY)
-    _print(DatasetCounts(messages=9, left_out=Counter(dict.fromkeys(reasons, 1))), None)
+    print_counts(DatasetCounts(messages=9, left_out=Counter(dict.fromkeys(reasons, 1))), Console())
     assert "the contact opted out" in capsys.readouterr().out

@@ -15,6 +15,7 @@ from core.ids import OwnerId
 from core.memory.adapter_files import drop_files, drop_words_of_runs
 from core.memory.consents import opt_out
 from core.memory.forgetting import find_message, find_named, forget
+from core.memory.membership import ensure_audience
 from core.memory.references import find_contact
 from core.storage.database import Database
 from tests.core.models.tiny import Tiny
@@ -119,7 +120,17 @@ async def test_a_night_makes_an_adapter_that_serves(
     figures = manifest["steps"]["evaluate"]
     assert figures["rows"]["candidate"]["value"] < figures["rows"]["base"]["value"]
     left = {file.name for file in (tmp_path / "runs" / str(outcome.run_id)).iterdir()}
-    assert left == {"snapshot.json", "dataset.json", "sft.json", "eval.json", "gate.json", "manifest.json"}
+    assert left == {
+        "snapshot.json",
+        "dataset.json",
+        "synthesis.json",
+        "filter.json",
+        "samples.jsonl",
+        "sft.json",
+        "eval.json",
+        "gate.json",
+        "manifest.json",
+    }
     assert "aaaa" not in json.dumps(manifest)
 
 
@@ -128,6 +139,10 @@ STEPS = (
     "snapshot: whole",
     "dataset",
     "dataset: whole",
+    "synthesise",
+    "synthesise: whole",
+    "filter",
+    "filter: whole",
     "sft",
     "sft: whole",
     "evaluate",
@@ -221,6 +236,86 @@ async def _elsewhere(conninfo: str, owner: OwnerId, change: Change) -> None:
         await change(database, owner)
 
 
+async def _edit(database: Database, owner: OwnerId) -> None:
+    async with database.owner(owner) as connection:
+        await connection.execute(
+            """
+            UPDATE messages SET text = 'something else' WHERE owner_id = %s
+            AND id = (SELECT min(message_id) FROM training_example_sources)""",
+            [owner],
+        )
+
+
+async def _narrow(database: Database, owner: OwnerId) -> None:
+    """As the audience of a message changes without a word of it."""
+    async with database.owner(owner) as connection:
+        alone = await ensure_audience(connection, owner, "owner")
+        await connection.execute(
+            """
+            UPDATE messages SET audience_id = %s
+            WHERE id = (SELECT min(message_id) FROM training_example_sources)""",
+            [alone],
+        )
+
+
+def meanwhile(conninfo: str, owner: OwnerId, change: Change, at: str) -> Callable[[str], None]:
+    """Make the change once, when that step is told."""
+    made: list[str] = []
+
+    def watch(now: str) -> None:
+        if now == at and not made:
+            made.append(now)
+            # Steps are told in the loop's thread, so the change is made in another one, as another process would.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, _elsewhere(conninfo, owner, change)).result()
+
+    return watch
+
+
+@pytest.mark.parametrize("change", [_edit, _narrow])
+async def test_a_message_that_says_something_else_by_now_refuses_the_adapter(
+    change: Change, database: Database, owner: OwnerId, conninfo: str, tmp_path: Path, tiny: Tiny
+) -> None:
+    await store_weeks(database, owner, questions(200))
+    watch = meanwhile(conninfo, owner, change, "promote: placed")
+    outcome = await nightly(night_of(database, owner, tmp_path, tiny, watch))
+    assert outcome.state == "refused"
+    assert "1 of the messages that it learned from were edited, or are for fewer" in outcome.sentence
+
+
+@pytest.mark.parametrize("change", [_forget_one, _edit, _withdraw])
+@pytest.mark.parametrize("at", ["dataset: whole", "synthesise: whole", "filter"])
+async def test_what_changes_before_training_is_read_anew(
+    change: Change, at: str, database: Database, owner: OwnerId, conninfo: str, tmp_path: Path, tiny: Tiny
+) -> None:
+    await store_weeks(database, owner, questions(200))
+    seen: list[str] = []
+    change_once = meanwhile(conninfo, owner, change, at)
+
+    def watch(now: str) -> None:
+        seen.append(now)
+        change_once(now)
+        if now == "sft":
+            raise Killed
+
+    if change is _withdraw:
+        assert (await nightly(night_of(database, owner, tmp_path, tiny, watch))).state == "skipped"
+        return
+    with pytest.raises(Killed):
+        await nightly(night_of(database, owner, tmp_path, tiny, watch))
+    assert seen.count("dataset") == 2
+    (file,) = found(tmp_path, "examples.jsonl")
+    async with database.owner(owner) as connection:
+        cursor = await connection.execute(
+            """
+            SELECT count(*) FROM training_example_sources s JOIN messages m ON m.id = s.message_id
+            WHERE s.fingerprint = ''"""
+        )
+        assert await cursor.fetchone() == (0,)
+    words = "something else" if change is _edit else "aaaa"
+    assert words in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("change", [_forget_one, _withdraw, _delete_on_platform, _opt_out])
 @pytest.mark.parametrize("at", ["gate: whole", "promote: placed"])
 async def test_what_is_taken_back_between_training_and_promotion_refuses_the_adapter(
@@ -234,12 +329,7 @@ async def test_what_is_taken_back_between_training_and_promotion_refuses_the_ada
 ) -> None:
     await store_weeks(database, owner, questions(200))
 
-    def watch(now: str) -> None:
-        if now == at:
-            # Steps are told in the loop's thread, so the change is made in another one, as another process would.
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(asyncio.run, _elsewhere(conninfo, owner, change)).result()
-
+    watch = meanwhile(conninfo, owner, change, at)
     outcome = await nightly(night_of(database, owner, tmp_path, tiny, watch))
     assert outcome.state == "refused"
     assert "forgotten or withdrawn since training began" in outcome.sentence
@@ -348,7 +438,8 @@ async def test_examples_are_written_before_training_and_held_out_words_are_in_no
         cursor = await connection.execute("SELECT DISTINCT message_id FROM training_example_sources")
         written = {int(row[0]) for row in await cursor.fetchall()}
     assert written == learned
-    assert learned.isdisjoint(m for w in windows if w["part"] == "held_out" for m in w["message_ids"])
+    # A held-out prompt may recall what was learned, as serving would; never the other way round.
+    assert learned.isdisjoint(m for w in windows if w["part"] == "held_out" for m in w["learned_ids"])
 
 
 async def test_too_little_is_a_sentence_and_no_adapter(

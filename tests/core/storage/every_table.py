@@ -46,6 +46,7 @@ INSERT INTO adapters (owner_id, id, name, run_id, base_model, path, state)
     VALUES (%(o)s, 1, 'first', 1, 'toy', 'adapters/first', 'active');
 INSERT INTO training_examples (owner_id, id, run_id, kind, digest) VALUES (%(o)s, 1, 1, 'real', 'd');
 INSERT INTO training_example_sources (owner_id, example_id, message_id) VALUES (%(o)s, 1, 2);
+INSERT INTO training_verdicts (owner_id, digest, message_id, verdict) VALUES (%(o)s, 'd', 2, 'rejected');
 INSERT INTO drafts (owner_id, id, turn_id, version, position, text, intent, origin, confidence, state)
     VALUES (%(o)s, 1, 1, 0, 0, 'Yes, it came', 'inform', 'model', 0.5, 'sent');
 INSERT INTO draft_evidence (owner_id, draft_id, message_id, position) VALUES (%(o)s, 1, 2, 0);
