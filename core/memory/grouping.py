@@ -5,7 +5,8 @@ give the same groups, in however many portions they come.
 
 The cuts are TextTiling's (Hearst, Computational Linguistics 23(1), 1997), with vectors of sentences in the
 place of word counts. The gathering is leader clustering: a segment joins the nearest group that is near
-enough, or founds one.
+enough, or founds one. Near is meant once what all groups have in common is taken away: two people's lines
+are alike because they are theirs, whatever they are about (trainer/JOURNAL.md, 2026-11-25).
 """
 
 from collections.abc import Sequence
@@ -17,17 +18,20 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-LOOK = 4
+LOOK = 3
 """Messages on each side of a gap that are compared."""
 
 SHORTEST = 4
 """Messages of a segment; a shorter rest belongs to its neighbour."""
 
-DEPTH = 0.12
+DEPTH = 0.06
 """How far below the hills beside it a valley of similarity must lie to be a cut."""
 
-NEAR = 0.62
-"""Cosine between a segment's mean and a group's from which it joins."""
+NEAR = 0.35
+"""Cosine between a segment's mean and a group's, less what all have in common, from which it joins."""
+
+DOUBT = 20
+"""Messages of nothing that are counted into what all have in common: of a few messages all is in common."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,21 +84,28 @@ def _hill(likeness: Sequence[float], place: int, step: int) -> float:
     return top
 
 
-def nearest(segment: Vectors, groups: Sequence[Group]) -> int | None:
-    """The position of the group that the segment's mean joins; None where none is near enough."""
+def nearest(segment: Vectors, messages: int, groups: Sequence[Group]) -> int | None:
+    """The position of the group that a segment of so many messages joins, by its mean; None where none is near."""
     if not groups:
         return None
     means = np.stack([group.mean for group in groups])
-    lengths = np.linalg.norm(means, axis=1) * (np.linalg.norm(segment) or 1.0)
-    likeness = means @ segment / np.where(lengths == 0, 1.0, lengths)
+    counts = np.array([group.messages for group in groups], dtype=np.float32)
+    common = (counts @ means + messages * segment) / (counts.sum() + messages + DOUBT)
+    apart, own = means - common, segment - common
+    lengths = np.linalg.norm(apart, axis=1) * np.linalg.norm(own)
+    likeness = apart @ own / np.where(lengths == 0, 1.0, lengths)
     best = int(likeness.argmax())  # of equals the eldest
     return best if likeness[best] >= NEAR else None
 
 
 def joined(group: Group, mean: Vectors, messages: int) -> Group:
-    """The group with a segment of so many messages more."""
+    """The group with a segment of so many messages more.
+
+    Rounded as it is stored: whether it was read back in between makes no difference.
+    """
     total = group.messages + messages
-    return Group(mean=(group.mean * group.messages + mean * messages) / total, messages=total)
+    both = (group.mean * group.messages + mean * messages) / total
+    return Group(mean=both.astype(np.float16).astype(np.float32), messages=total)
 
 
 def cosine(one: Vectors, other: Vectors) -> float:

@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg.rows import class_row
 
 from core.ids import AudienceId, MessageId, OwnerId, TopicId
-from core.memory.grouping import Group, Vectors, cut, joined, nearest
+from core.memory.grouping import DOUBT, Group, Vectors, cut, joined, nearest
 from core.memory.index import SESSION_GAP_HOURS
 from core.storage.database import Connection, Database
 
 PORTION = 64
 """Stretches of talk that are grouped in one transaction."""
 
-SAME_THEME = 0.75
-"""Cosine from which topics of different audiences are about the same thing."""
+SAME_THEME = 0.5
+"""Cosine, less what all of each audience's have in common, from which topics are about the same thing."""
 
 Progress = Callable[[int, int], None]
 """Called with stretches grouped and stretches to group."""
@@ -173,7 +174,7 @@ async def _place(
     vectors: Vectors = np.stack([each.vector.to_numpy() for each in said if each.vector]).astype(np.float32)
     for segment in cut(vectors):
         mean = vectors[segment.start : segment.stop].mean(axis=0)
-        found = nearest(mean, [topic.group for topic in topics])
+        found = nearest(mean, len(segment), [topic.group for topic in topics])
         if found is None:
             topics.append(
                 Topic(
@@ -213,40 +214,49 @@ async def _store(connection: Connection, owner_id: OwnerId, model: str, topics: 
 
 
 async def link_themes(connection: Connection, owner_id: OwnerId, model: str) -> int:
-    """How many topics were newly linked to the eldest that is about the same, in another audience.
+    """How many named topics were newly linked to the eldest that is about the same, in another audience.
 
     A link is for the owner's eyes: names, descriptions and groups are made from one audience alone.
     """
     cursor = await connection.execute(
         """
-        SELECT id, audience_id, theme_id, centroid FROM topics
-        WHERE owner_id = %s AND model = %s AND centroid IS NOT NULL AND name <> '' AND deleted_at IS NULL
+        SELECT id, audience_id, theme_id, name <> '' AS named, messages, centroid FROM topics
+        WHERE owner_id = %s AND model = %s AND centroid IS NOT NULL AND deleted_at IS NULL AND messages > 0
         ORDER BY id""",
         [owner_id, model],
     )
-    found = await cursor.fetchall()
-    rows = [(TopicId(row[0]), int(row[1]), row[2]) for row in found]
+    rows = await cursor.fetchall()
     if not rows:
         return 0
-    vectors = np.stack([row[3].to_numpy() for row in found]).astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    heads = {theme for _, _, theme in rows if theme is not None}
-    audiences = np.array([audience for _, audience, _ in rows])
-    alone = np.array([theme is None for _, _, theme in rows])
+    audiences = np.array([int(row[1]) for row in rows])
+    apart = _apart(
+        np.stack([row[5].to_numpy() for row in rows]).astype(np.float32),
+        audiences,
+        np.array([float(row[4]) for row in rows]),
+    )
+    heads = {int(row[2]) for row in rows if row[2] is not None}
+    head = np.array([row[3] and row[2] is None for row in rows])
     links: list[dict[str, int]] = []
-    for place, (topic, audience, theme) in enumerate(rows):
-        if theme is not None or topic in heads or place == 0:
+    for place, row in enumerate(rows):
+        if not head[place] or row[0] in heads or place == 0:
             continue
-        likeness = np.where(
-            alone[:place] & (audiences[:place] != audience), vectors[:place] @ vectors[place], -1.0
-        )
+        may = head[:place] & (audiences[:place] != audiences[place])
+        likeness = np.where(may, apart[:place] @ apart[place], -1.0)
         elder = int(likeness.argmax())
         if likeness[elder] >= SAME_THEME:
-            links.append({"owner": owner_id, "topic": topic, "elder": rows[elder][0]})
-            heads.add(rows[elder][0])
-            alone[place] = False
+            links.append({"owner": owner_id, "topic": int(row[0]), "elder": int(rows[elder][0])})
+            heads.add(int(rows[elder][0]))
+            head[place] = False
     await connection.cursor().executemany(
-        "UPDATE topics SET theme_id = %(elder)s WHERE owner_id = %(owner)s AND id = %(topic)s",
-        links,
+        "UPDATE topics SET theme_id = %(elder)s WHERE owner_id = %(owner)s AND id = %(topic)s", links
     )
     return len(links)
+
+
+def _apart(means: Vectors, audiences: NDArray[np.int64], messages: NDArray[np.float64]) -> Vectors:
+    """The means, less what all groups of their audience have in common, at length 1."""
+    apart = means.copy()
+    for audience in np.unique(audiences):
+        mine = audiences == audience
+        apart[mine] -= (messages[mine] @ means[mine] / (messages[mine].sum() + DOUBT)).astype(np.float32)
+    return apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)
