@@ -30,7 +30,7 @@ DEPTH = 0.06
 NEAR = 0.35
 """Cosine between a segment's mean and a group's, less what all have in common, from which it joins."""
 
-DOUBT = 20
+DOUBT = 8
 """Messages of nothing that are counted into what all have in common: of a few messages all is in common."""
 
 

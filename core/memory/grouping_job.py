@@ -16,7 +16,7 @@ from pgvector import HalfVector
 from psycopg.rows import class_row
 
 from core.ids import AudienceId, MessageId, OwnerId, TopicId
-from core.memory.grouping import DOUBT, Group, Vectors, cut, joined, nearest
+from core.memory.grouping import DOUBT, SHORTEST, Group, Vectors, cut, joined, nearest
 from core.memory.index import SESSION_GAP_HOURS
 from core.storage.database import Connection, Database
 
@@ -41,6 +41,8 @@ class Spoken:
     eligible: bool
     grouped: bool
     vector: HalfVector | None
+    beside: TopicId | None
+    """The topic of the message before or after it, where that was grouped earlier."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,7 +134,10 @@ async def _spoken(
                    EXISTS (SELECT FROM topic_sources t WHERE t.owner_id = m.owner_id AND t.message_id = m.id)
                        AS grouped,
                    (SELECT e.embedding FROM embeddings e WHERE e.owner_id = m.owner_id AND e.message_id = m.id
-                    AND e.model = %s AND e.span = 'turn') AS vector
+                    AND e.model = %s AND e.span = 'turn') AS vector,
+                   (SELECT t.topic_id FROM topic_sources t WHERE t.owner_id = p.owner_id
+                    AND t.message_id IN (p.before_id, p.after_id)
+                    ORDER BY t.message_id = p.before_id DESC LIMIT 1) AS beside
             FROM passages p
             JOIN messages m ON m.owner_id = p.owner_id AND m.id = p.message_id
             JOIN sources s ON s.owner_id = m.owner_id AND s.id = m.source_id
@@ -174,7 +179,9 @@ async def _place(
     vectors: Vectors = np.stack([each.vector.to_numpy() for each in said if each.vector]).astype(np.float32)
     for segment in cut(vectors):
         mean = vectors[segment.start : segment.stop].mean(axis=0)
-        found = nearest(mean, len(segment), [topic.group for topic in topics])
+        found = _beside([said[place] for place in segment], topics)
+        if found is None:
+            found = nearest(mean, len(segment), [topic.group for topic in topics])
         if found is None:
             topics.append(
                 Topic(
@@ -185,6 +192,14 @@ async def _place(
         topic = topics[-1 if found is None else found]
         topic.group = joined(topic.group, mean, len(segment))
         topic.gained += [said[place].id for place in segment]
+
+
+def _beside(segment: Sequence[Spoken], topics: Sequence[Topic]) -> int | None:
+    """Where a few messages belong that stand within talk that was grouped before: an edit, a late arrival."""
+    if len(segment) >= SHORTEST:
+        return None
+    around = {each.beside for each in segment if each.beside is not None}
+    return next((place for place, topic in enumerate(topics) if topic.id in around), None)
 
 
 async def _found(connection: Connection, owner_id: OwnerId, first: Spoken) -> TopicId:
