@@ -9,7 +9,6 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from math import log
 from zoneinfo import ZoneInfo
 
@@ -36,6 +35,12 @@ LONGEST_LINE = 200
 LEAST_LINE = 4
 """Words of a line that may be quoted."""
 
+SAID_AGAIN = 0.3
+"""What is left of a word's weight for the next line, once a line is chosen that holds it."""
+
+LEAST_SHARE = 0.25
+"""The share of the first line's weight that a further one must have."""
+
 STATED = 2.0
 """How many times as much a line counts on which a fact or a commitment rests."""
 
@@ -55,7 +60,7 @@ class Summing(BaseModel):
     sources: list[int] = Field(min_length=1, max_length=20)
 
 
-INSTRUCTIONS = f"""You summarise a chat for the people who were there. Answer with one JSON object that fits this schema:
+INSTRUCTIONS = f"""You summarise a chat for those who were there. Answer with one JSON object that fits this schema:
 {json.dumps(Summing.model_json_schema(), separators=(",", ":"))}
 "summary": two to four sentences in the third person: who wanted, told, planned or promised what. Only what the lines
 plainly say; names instead of pronouns, dates as YYYY-MM-DD. "sources" are the numbers of the lines that it rests on.
@@ -213,19 +218,22 @@ def _key_lines(said: Sequence[Said], weights: dict[str, float], stated: frozense
     """The lines that say most of what was talked about, none of which says again what another has said.
 
     As SumBasic chooses them (Nenkova and Vanderwende, MSR-TR-2005-101): the best line, then the best by the
-    words that are left. A line on which something known rests counts double.
+    words whose weight is left. A line on which something known rests counts double.
     """
     left = dict(weights)
     chosen: list[Said] = []
     waiting = [each for each in said if len(WORD.findall(each.text)) >= LEAST_LINE]
+    most = 0.0
     while waiting and len(chosen) < KEY_LINES:
         best = max(waiting, key=lambda each: (_weight(each, left, stated), -each.message_id))
-        if _weight(best, left, stated) <= 0 and chosen:
+        weight = _weight(best, left, stated)
+        most = most or weight
+        if chosen and weight <= LEAST_SHARE * most:
             break
         chosen.append(best)
         waiting.remove(best)
-        for word in _words(best.text):
-            left.pop(word, None)
+        for word in _words(best.text) & left.keys():
+            left[word] *= SAID_AGAIN
     return sorted(chosen, key=lambda each: (each.sent_at, each.message_id))
 
 
@@ -410,7 +418,7 @@ async def _replace(
     )
 
 
-async def _insert(  # noqa: PLR0913, PLR0917 -- a row has as many columns
+async def _insert(
     connection: Connection,
     owner_id: OwnerId,
     chat_id: ChatId,

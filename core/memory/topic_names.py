@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.ids import AudienceId, MessageId, OwnerId, TopicId
 from core.memory.extract.claims import Person, Said
 from core.memory.extract.teacher import is_carried
-from core.memory.grouping import cosine
+from core.memory.grouping import Vectors, cosine
 from core.memory.grouping_job import link_themes
 from core.memory.style import VOCABULARY, WORD
 from core.models.faces import ChatTurn, Generator, Sampling
@@ -258,7 +258,7 @@ def central_lines(lines: Sequence[Line]) -> list[Line]:
     heard = [line.vector.to_numpy().astype(np.float32) for line in lines if line.vector is not None]
     if not heard:
         return []
-    mean = np.mean(heard, axis=0)
+    mean: Vectors = np.stack(heard).mean(axis=0)
     quotable = [
         line
         for line in lines
@@ -266,12 +266,12 @@ def central_lines(lines: Sequence[Line]) -> list[Line]:
         and SHORTEST_QUOTE <= len(line.text) <= LONGEST_QUOTE
         and "\n" not in line.text
     ]
-    return sorted(
-        quotable,
-        key=lambda line: (
-            (-round(cosine(mean, line.vector.to_numpy()), 4), line.id) if line.vector else (0, 0)
-        ),
-    )
+    return sorted(quotable, key=lambda line: (-_nearness(line, mean), line.id))
+
+
+def _nearness(line: Line, mean: Vectors) -> float:
+    """Rounded, so that which of two alike comes first is no matter of the last digit."""
+    return round(cosine(mean, line.vector.to_numpy().astype(np.float32)), 4) if line.vector else 0.0
 
 
 def _quotation(lines: Sequence[Line]) -> str:
