@@ -32,6 +32,8 @@ class KnownSummary:
     """How well it fits the question, as `ts_rank` has it; 0 without one."""
     quoted_ids: list[MessageId]
     """The messages whose words stand in it."""
+    source_ids: list[MessageId]
+    """All that it rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ async def known_summaries(
         await cursor.execute(
             """
             SELECT summary_id, chat_id, chat_title, summary, version, extractor, pinned, corrected, messages,
-                   first_said, last_said, score, quoted_ids
+                   first_said, last_said, score, quoted_ids, source_ids
             FROM known_summaries(%s, %s, %s, %s, %s, %s, %s, %s)""",
             [owner_id, reader.kind, reader.id, contact_id, query, until, limit, drafting],
         )

@@ -14,7 +14,7 @@ from core.reply.expert import Advice, Expert, Voice, ask_expert
 from core.reply.past import weigh
 from core.reply.prompt import Line, PromptContext, clip, prompt_turns
 from core.reply.putting_off import put_off
-from core.reply.recall import Recalled
+from core.reply.recall import SHOWN_MEMORIES, Recalled
 from core.reply.situation import Situation
 from core.reply.wording import checkable_details, intent_of, is_alike, is_question, risks_of
 from core.storage.database import side_by_side
@@ -22,8 +22,8 @@ from core.vocabulary import DraftOrigin, Intent, Risk
 
 MODEL_SAMPLES = 3
 MOST_TOKENS = 48
-MEMORIES = 3
 MEMORY_CHARACTERS = 160
+SUMMARY_CHARACTERS = 320
 CHAT_CHARACTERS = 1500
 """Two cores read some hundred tokens a second: what the prompt holds is what the owner waits for."""
 
@@ -81,7 +81,7 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
     ]
     memories = [
         f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}"
-        for m in recalled.memories[:MEMORIES]
+        for m in recalled.memories[:SHOWN_MEMORIES]
     ]
     lines = [
         line.statement
@@ -90,6 +90,7 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         for line in profile.lines[:4]
     ]
     known = list(dict.fromkeys([*(fact.statement for fact in recalled.facts), *lines]))
+    session = [_shortened(recalled.earlier.summary)] if recalled.earlier is not None else []
     return PromptContext(
         owner_name=situation.account.owner_name,
         contact_name=situation.contact_name or situation.chat_title,
@@ -99,9 +100,15 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         at=situation.now,
         time_zone=situation.account.time_zone,
         style=describe_style(recalled.profile.style) if recalled.profile is not None else "",
-        memories=tuple(known + memories),
+        memories=tuple(known + memories + session),
         lines=clip([*earlier, *incoming], CHAT_CHARACTERS),
     )
+
+
+def _shortened(summary: str) -> str:
+    """A summary on one line of the prompt's budget."""
+    words = " / ".join(summary.splitlines())
+    return words if len(words) <= SUMMARY_CHARACTERS else words[:SUMMARY_CHARACTERS].rsplit(" ", 1)[0] + "…"
 
 
 def describe_style(style: Style) -> str:
@@ -174,7 +181,8 @@ async def model_candidates(
         sampling=Sampling(max_tokens=MOST_TOKENS, stop=("\n\n",)),
         adapter=adapter.name if adapter else None,
     )
-    evidence = tuple(memory.id for memory in recalled.memories[:MEMORIES])
+    quoted = recalled.earlier.quoted_ids if recalled.earlier is not None else []
+    evidence = tuple(dict.fromkeys([*(memory.id for memory in recalled.memories[:SHOWN_MEMORIES]), *quoted]))
     return tuple(
         Candidate(
             text=sample.text.strip(),

@@ -342,7 +342,7 @@ CREATE FUNCTION known_summaries(
 ) RETURNS TABLE (
     summary_id bigint, session_id bigint, chat_id bigint, chat_title text, summary text, version integer,
     extractor text, pinned boolean, corrected boolean, messages integer,
-    first_said timestamptz, last_said timestamptz, score real, quoted_ids bigint[]
+    first_said timestamptz, last_said timestamptz, score real, quoted_ids bigint[], source_ids bigint[]
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, public, pg_temp SET jit = off
 AS $$
@@ -358,7 +358,9 @@ BEGIN
            y.corrected_at IS NOT NULL, y.messages, y.first_said, y.last_said,
            coalesce(ts_rank(y.tsv, v_words), 0)::real AS fit,
            ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = y.owner_id
-                 AND s.summary_id = y.id AND s.quoted ORDER BY s.message_id)
+                 AND s.summary_id = y.id AND s.quoted ORDER BY s.message_id),
+           ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = y.owner_id
+                 AND s.summary_id = y.id ORDER BY s.message_id)
     FROM session_summaries y
     JOIN readable_audiences(p_owner_id, p_reader_kind, p_reader_id) r ON r.audience_id = y.audience_id
     JOIN chats c ON c.owner_id = y.owner_id AND c.id = y.chat_id
