@@ -23,6 +23,12 @@ from core.storage.database import Connection, Database
 PORTION = 64
 """Stretches of talk that are grouped in one transaction."""
 
+MOST_GROUPS = 1000
+"""Of one audience, that a stretch is compared with: topics first, then what was talked of last.
+
+Beyond so many, in which portions the messages came may make a difference.
+"""
+
 SAME_THEME = 0.5
 """Cosine, less what all of each audience's have in common, from which topics are about the same thing."""
 
@@ -154,7 +160,7 @@ async def _spoken(
 async def _topics(
     connection: Connection, owner_id: OwnerId, audience_id: AudienceId, model: str
 ) -> list[Topic]:
-    """The audience's topics, eldest first; a mean that is missing or of another model is taken anew."""
+    """The audience's groups, eldest first; a mean that is missing or of another model is taken anew."""
     cursor = await connection.execute(
         """
         SELECT t.id, t.messages, CASE WHEN t.model = %(model)s AND t.centroid IS NOT NULL THEN t.centroid ELSE (
@@ -162,8 +168,12 @@ async def _topics(
                    JOIN embeddings e ON e.owner_id = s.owner_id AND e.message_id = s.message_id
                                     AND e.model = %(model)s AND e.span = 'turn'
                    WHERE s.owner_id = t.owner_id AND s.topic_id = t.id) END
-        FROM topics t WHERE t.owner_id = %(owner)s AND t.audience_id = %(audience)s ORDER BY t.id""",
-        {"owner": owner_id, "audience": audience_id, "model": model},
+        FROM (
+            SELECT owner_id, id, messages, model, centroid FROM topics
+            WHERE owner_id = %(owner)s AND audience_id = %(audience)s
+            ORDER BY name <> '' OR deleted_at IS NOT NULL DESC, last_seen DESC, id LIMIT %(most)s
+        ) t ORDER BY t.id""",
+        {"owner": owner_id, "audience": audience_id, "model": model, "most": MOST_GROUPS},
     )
     return [
         Topic(id=TopicId(row[0]), group=Group(mean=row[2].to_numpy().astype(np.float32), messages=row[1]))

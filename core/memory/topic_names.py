@@ -132,11 +132,9 @@ async def name_topics(
     report = NamingReport()
     async with database.owner(owner_id) as connection:
         waiting = await _unnamed(connection, owner_id)
-    for topic in waiting:
-        if topic.messages < LEAST_MESSAGES or topic.stretches < LEAST_STRETCHES:
-            async with database.owner(owner_id) as connection:
-                await _looked_at(connection, owner_id, topic)
-            continue
+        grown = [topic for topic in waiting if _is_come_back_to(topic)]
+        await _looked_at(connection, owner_id, [topic for topic in waiting if not _is_come_back_to(topic)])
+    for topic in grown:
         async with database.owner(owner_id) as connection:
             lines = await _lines(connection, owner_id, topic.id)
             named = await _name(connection, owner_id, topic, lines)
@@ -167,10 +165,17 @@ async def _unnamed(connection: Connection, owner_id: OwnerId) -> list[Unnamed]:
         return await cursor.fetchall()
 
 
-async def _looked_at(connection: Connection, owner_id: OwnerId, topic: Unnamed) -> None:
+def _is_come_back_to(topic: Unnamed) -> bool:
+    return topic.messages >= LEAST_MESSAGES and topic.stretches >= LEAST_STRETCHES
+
+
+async def _looked_at(connection: Connection, owner_id: OwnerId, topics: Sequence[Unnamed]) -> None:
+    """They wait until they have grown, if they have not grown meanwhile."""
     await connection.execute(
-        "UPDATE topics SET named_at = %s WHERE owner_id = %s AND id = %s AND messages = %s",
-        [topic.messages, owner_id, topic.id, topic.messages],
+        """
+        UPDATE topics t SET named_at = t.messages FROM unnest(%s::bigint[], %s::integer[]) AS n (id, messages)
+        WHERE t.owner_id = %s AND t.id = n.id AND t.messages = n.messages""",
+        [[topic.id for topic in topics], [topic.messages for topic in topics], owner_id],
     )
 
 
@@ -212,8 +217,9 @@ async def _name(
     ordered = sorted(best.values(), key=lambda each: (-each[0], each[1]))
     if not ordered:
         return None
-    name = ", ".join(surface for _, surface in ordered[:NAME_WORDS])
-    return Named(name=name[:1].upper() + name[1:], description=_quotation(lines), extractor="local")
+    telling = [surface for _, surface in ordered[:NAME_WORDS]]
+    name = ", ".join(telling)
+    return Named(name=name[:1].upper() + name[1:], description=_quotation(lines, telling), extractor="local")
 
 
 def telling_words(lines: Sequence[Line]) -> list[tuple[str, int]]:
@@ -244,8 +250,10 @@ async def _rarity(
         FROM unnest(%(words)s::text[]) w (word)
         CROSS JOIN LATERAL (
             SELECT tsvector_to_array(to_tsvector(%(language)s::regconfig, w.word)) AS lexemes) l
-        CROSS JOIN (SELECT greatest(count(*), 1)::double precision AS messages FROM messages
-                    WHERE owner_id = %(owner)s) s
+        CROSS JOIN (SELECT greatest(coalesce(
+                        (SELECT c.messages FROM corpus_statistics c WHERE c.owner_id = %(owner)s),
+                        (SELECT count(*) FROM messages WHERE owner_id = %(owner)s)), 1)::double precision
+                    AS messages) s
         LEFT JOIN term_statistics t ON t.owner_id = %(owner)s AND t.lexeme = l.lexemes[1]
         WHERE cardinality(l.lexemes) = 1""",
         {"owner": owner_id, "language": language, "words": list(words)},
@@ -274,11 +282,18 @@ def _nearness(line: Line, mean: Vectors) -> float:
     return round(cosine(mean, line.vector.to_numpy().astype(np.float32)), 4) if line.vector else 0.0
 
 
-def _quotation(lines: Sequence[Line]) -> str:
+def _quotation(lines: Sequence[Line], telling: Sequence[str]) -> str:
+    """The line that holds most of the name's words, rather a statement than a question, and of those the most central."""
     central = central_lines(lines)
-    return (
-        f"{central[0].speaker}, {central[0].sent_at:%Y-%m-%d}: “{central[0].text.strip()}”" if central else ""
+    if not central:
+        return ""
+    words = [{word.casefold() for word in WORD.findall(line.text)} for line in central]
+    best = max(
+        range(len(central)),
+        key=lambda place: (len(words[place].intersection(telling)), "?" not in central[place].text, -place),
     )
+    line = central[best]
+    return f"{line.speaker}, {line.sent_at:%Y-%m-%d}: “{line.text.strip()}”"
 
 
 async def _ask(
@@ -356,7 +371,7 @@ async def _store(
     if dict(await cursor.fetchall()) != {line.id: line.text for line in lines}:
         return False
     if named is None:
-        await _looked_at(connection, owner_id, topic)
+        await _looked_at(connection, owner_id, [topic])
         return False
     cursor = await connection.execute(
         """
@@ -370,7 +385,7 @@ async def _store(
     name = row[0] if row[4] else named.name
     description = row[1] if row[5] else named.description
     if (name, description) == (row[0], row[1]):
-        await _looked_at(connection, owner_id, topic)
+        await _looked_at(connection, owner_id, [topic])
         return False
     await keep_version(connection, owner_id, topic.id)
     await connection.execute(

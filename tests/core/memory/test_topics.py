@@ -1,14 +1,18 @@
 """Topics: what people come back to, each message in one of its own audience's, in however many portions it came."""
 
+import asyncio
+import json
 from datetime import datetime, timedelta
+
+import pytest
 
 from core.audience import Reader
 from core.ids import MessageId, OwnerId, TopicId
-from core.memory import forgetting
+from core.memory import forgetting, grouping_job
 from core.memory.grouping_job import group_new
 from core.memory.index import index_messages
 from core.memory.messages import delete_messages, edit_message
-from core.memory.topic_names import name_topics
+from core.memory.topic_names import NamingReport, name_topics
 from core.memory.topics import (
     OwnTopic,
     delete_topic,
@@ -21,6 +25,7 @@ from core.memory.topics import (
 )
 from core.storage.database import Connection, Database
 from tests.core.memory.test_forgetting import holding
+from tests.core.memory.test_teacher import ScriptedTeacher
 from tests.core.memory.world import NOON, World
 from tests.standins import HashEmbedder
 
@@ -292,3 +297,100 @@ async def test_of_a_source_that_may_not_be_profiled_only_the_owners_lines_are_gr
         world = await a_world(connection, owner, may_profile=False)
         await talk(connection, world, "Kit", "Kit", KILN, NOON)
     assert await kept(database, owner) == 2
+
+
+async def named_by(
+    database: Database, owner: OwnerId, *answers: str, outside: bool = False
+) -> tuple[NamingReport, str, ScriptedTeacher]:
+    async with database.owner(owner) as connection:
+        world = await a_world(connection, owner)
+        for day in (0, 7):
+            await talk(connection, world, "Kit", "Kit", KILN, NOON + timedelta(days=day))
+    await index_messages(database, owner, EMBEDDER)
+    await group_new(database, owner, EMBEDDER.name, now=LATER)
+    teacher = ScriptedTeacher(*answers)
+    report = await name_topics(database, owner, EMBEDDER.name, teacher=teacher, teacher_outside=outside)
+    (topic,) = await topics(database, owner)
+    return report, topic.name, teacher
+
+
+def naming(name: str, description: str = "Kit and Mara talk about a pottery kiln.") -> str:
+    return json.dumps({"name": name, "description": description})
+
+
+async def test_a_teacher_names_a_topic_where_its_lines_carry_the_name(
+    database: Database, owner: OwnerId
+) -> None:
+    report, name, _ = await named_by(database, owner, "Of course!", naming("The pottery kiln"))
+    assert (name, report) == ("The pottery kiln", NamingReport(named=1, refused=0, invalid=0))
+
+
+async def test_a_name_that_its_lines_do_not_carry_is_refused(database: Database, owner: OwnerId) -> None:
+    report, name, _ = await named_by(database, owner, naming("Trips", "Kit went to Bergen 14 times."))
+    assert (name.casefold().count("kiln"), report) == (1, NamingReport(named=1, refused=1, invalid=0))
+
+
+async def test_no_answer_twice_is_counted_and_the_rules_name_it(database: Database, owner: OwnerId) -> None:
+    report, name, _ = await named_by(database, owner, "{}", "kiln")
+    assert (name.casefold().count("kiln"), report) == (1, NamingReport(named=1, refused=0, invalid=1))
+
+
+async def test_a_teacher_elsewhere_names_nothing_that_must_stay_here(
+    database: Database, owner: OwnerId
+) -> None:
+    async with database.owner(owner) as connection:
+        world = await a_world(connection, owner)
+        for day in (0, 7):
+            await talk(connection, world, "Kit", "Kit", KILN, NOON + timedelta(days=day))
+        await connection.execute("UPDATE sources SET may_leave = false")
+    await index_messages(database, owner, EMBEDDER)
+    await group_new(database, owner, EMBEDDER.name, now=LATER)
+    teacher = ScriptedTeacher()
+    assert (await name_topics(database, owner, EMBEDDER.name, teacher=teacher)).named == 1
+    assert teacher.asked == []
+
+
+async def test_killed_between_portions_it_goes_on_where_it_stopped(
+    database: Database, owner: OwnerId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping_job, "PORTION", 1)
+    async with database.owner(owner) as connection:
+        world = await a_world(connection, owner)
+        for day in range(4):
+            await talk(connection, world, "Kit", "Kit", KILN, NOON + timedelta(days=day))
+    await index_messages(database, owner, EMBEDDER)
+
+    def die(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt(total)
+
+    with pytest.raises(KeyboardInterrupt):
+        await group_new(database, owner, EMBEDDER.name, now=LATER, on_progress=die)
+    assert await group_new(database, owner, EMBEDDER.name, now=LATER) == 8
+    await name_topics(database, owner, EMBEDDER.name)
+    assert [topic.messages for topic in await topics(database, owner)] == [16]
+
+
+async def test_two_jobs_at_once_group_each_message_once(database: Database, owner: OwnerId) -> None:
+    async with database.owner(owner) as connection:
+        world = await a_world(connection, owner)
+        for day in range(4):
+            await talk(connection, world, "Kit", "Kit", KILN, NOON + timedelta(days=day))
+    await index_messages(database, owner, EMBEDDER)
+    found = await asyncio.gather(*(group_new(database, owner, EMBEDDER.name, now=LATER) for _ in range(3)))
+    assert sum(found) == 16
+    await name_topics(database, owner, EMBEDDER.name)
+    assert [topic.messages for topic in await topics(database, owner)] == [16]
+
+
+async def test_another_embedding_model_takes_the_groups_over(database: Database, owner: OwnerId) -> None:
+    world, _ = await two_topics(database, owner)
+    before = {(topic.id, topic.messages) for topic in await topics(database, owner)}
+    async with database.owner(owner) as connection:
+        await talk(connection, world, "Zoe", "Zoe", KILN, NOON + timedelta(days=30))
+    other = HashEmbedder("other")
+    await index_messages(database, owner, other)
+    assert await group_new(database, owner, other.name, now=LATER) == 4
+    after = {(topic.id, topic.messages) for topic in await topics(database, owner)}
+    assert {number for number, _ in after} == {number for number, _ in before}
+    assert sum(count for _, count in after) == sum(count for _, count in before) + 4
