@@ -74,18 +74,20 @@ async def known_summaries(
     until: datetime | None = None,
     limit: int = 20,
     drafting: bool = False,
+    told: bool = False,
 ) -> list[KnownSummary]:
     """What this reader may learn of earlier sessions: with a query those that fit it, best first; else the newest.
 
     With `contact_id`, those of chats in which that contact is. `until`: of sessions that had ended before.
+    `told`: only those in somebody's own words, a teacher's or the owner's.
     """
     async with connection.cursor(row_factory=class_row(KnownSummary)) as cursor:
         await cursor.execute(
             """
             SELECT summary_id, chat_id, chat_title, summary, version, extractor, pinned, corrected, messages,
                    first_said, last_said, score, quoted_ids, source_ids
-            FROM known_summaries(%s, %s, %s, %s, %s, %s, %s, %s)""",
-            [owner_id, reader.kind, reader.id, contact_id, query, until, limit, drafting],
+            FROM known_summaries(%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            [owner_id, reader.kind, reader.id, contact_id, query, until, limit, drafting, told],
         )
         return await cursor.fetchall()
 

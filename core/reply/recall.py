@@ -154,6 +154,7 @@ async def _found(
             until=situation.since,
             limit=SESSIONS,
             drafting=True,
+            told=True,
         )
     return (
         tuple(sorted(messages, key=lambda said: order[said.id])),

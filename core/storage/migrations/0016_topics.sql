@@ -80,6 +80,7 @@ UPDATE session_summaries y SET chat_id = s.chat_id FROM sessions s
     WHERE s.owner_id = y.owner_id AND s.id = y.session_id;
 CREATE UNIQUE INDEX one_current_summary ON session_summaries (owner_id, session_id, audience_id) WHERE current;
 CREATE INDEX summaries_in_order ON session_summaries (owner_id, audience_id, last_said) WHERE current;
+CREATE INDEX summaries_told ON session_summaries (owner_id, audience_id) WHERE current AND extractor <> 'local';
 CREATE INDEX summaries_of_chat ON session_summaries (owner_id, chat_id, last_said);
 CREATE INDEX summaries_of_session ON session_summaries (owner_id, session_id);
 CREATE INDEX summaries_tsv ON session_summaries USING gin (tsv);
@@ -277,6 +278,23 @@ AS $$
     WHERE w.words <> ''
 $$;
 
+-- The sources of an owner that may not be drafted from, or not be profiled.
+CREATE FUNCTION sources_without(p_owner_id bigint, p_drafting boolean, p_profiling boolean)
+RETURNS bigint[] LANGUAGE sql STABLE SET search_path = locum, public, pg_temp
+AS $$
+    SELECT coalesce(array_agg(o.id), '{}') FROM sources o
+    WHERE o.owner_id = p_owner_id AND (p_drafting AND NOT o.may_draft OR p_profiling AND NOT o.may_profile)
+$$;
+
+-- The accounts of contacts who opted out.
+CREATE FUNCTION accounts_left_out(p_owner_id bigint) RETURNS bigint[] LANGUAGE sql STABLE
+SET search_path = locum, public, pg_temp
+AS $$
+    SELECT coalesce(array_agg(a.id), '{}') FROM contacts c
+    JOIN contact_accounts a ON a.owner_id = c.owner_id AND a.contact_id = c.id
+    WHERE c.owner_id = p_owner_id AND c.opted_out_at IS NOT NULL
+$$;
+
 -- The topics that a reader may learn of, those that fit a question first, then the newest. A topic is shown
 -- to those alone who may see every one of its messages. p_contact_id: only those that this contact spoke of,
 -- or the owner to them. Nobody but the owner sees owner_only, and what comes from people who opted out or
@@ -289,8 +307,13 @@ CREATE FUNCTION known_topics(
     pinned boolean, messages integer, first_seen timestamptz, last_seen timestamptz, score real
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, public, pg_temp SET jit = off
+SET plan_cache_mode = force_custom_plan
 AS $$
-DECLARE v_words tsquery;
+DECLARE
+    v_words tsquery;
+    v_undrafted bigint[] := sources_without(p_owner_id, coalesce(p_drafting, false), false);
+    v_unprofiled bigint[] := sources_without(p_owner_id, false, true);
+    v_left bigint[] := accounts_left_out(p_owner_id);
 BEGIN
     PERFORM require_reading_owner(p_owner_id, p_limit);
     v_words := any_word_of(p_owner_id, p_query);
@@ -307,20 +330,12 @@ BEGIN
       AND (p_reader_kind = 'owner' OR NOT t.owner_only)
       AND t.first_seen >= r.since AND t.last_seen < r.until
       AND (v_words IS NULL OR t.tsv @@ v_words)
-      AND NOT EXISTS (SELECT FROM sources o WHERE o.owner_id = p_owner_id AND o.id = ANY (t.consents)
-                      AND coalesce(p_drafting, false) AND NOT o.may_draft)
-      AND (NOT EXISTS (SELECT FROM sources o WHERE o.owner_id = p_owner_id AND o.id = ANY (t.consents)
-                       AND NOT o.may_profile)
-           OR NOT EXISTS (SELECT FROM topic_sources s
-                          JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
-                          JOIN sources o ON o.owner_id = m.owner_id AND o.id = m.source_id
-                          WHERE s.owner_id = p_owner_id AND s.topic_id = t.id
-                            AND m.sender_id IS NOT NULL AND NOT o.may_profile))
-      AND NOT EXISTS (SELECT FROM contacts c
-                      JOIN contact_accounts a ON a.owner_id = c.owner_id AND a.contact_id = c.id
-                      JOIN messages m ON m.owner_id = a.owner_id AND m.sender_id = a.id
-                      JOIN topic_sources s ON s.owner_id = m.owner_id AND s.message_id = m.id
-                      WHERE c.owner_id = p_owner_id AND c.opted_out_at IS NOT NULL AND s.topic_id = t.id)
+      AND NOT t.consents && v_undrafted
+      AND (v_left = '{}' AND NOT t.consents && v_unprofiled OR NOT EXISTS (
+            SELECT FROM topic_sources s
+            JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+            WHERE s.owner_id = p_owner_id AND s.topic_id = t.id AND m.sender_id IS NOT NULL
+              AND (m.source_id = ANY (v_unprofiled) OR m.sender_id = ANY (v_left))))
       AND (p_contact_id IS NULL OR EXISTS (
             SELECT FROM topic_sources s
             JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
@@ -335,18 +350,25 @@ BEGIN
 END $$;
 
 -- The summaries of earlier sessions that a reader may learn: those that fit a question, else the newest.
--- p_contact_id: of chats in which that contact is. p_until: of sessions that had ended before.
+-- p_contact_id: of chats in which that contact is. p_until: of sessions that had ended before. p_told: only
+-- those in somebody's own words, a teacher's or the owner's.
 CREATE FUNCTION known_summaries(
     p_owner_id bigint, p_reader_kind text, p_reader_id bigint,
-    p_contact_id bigint, p_query text, p_until timestamptz, p_limit integer, p_drafting boolean DEFAULT false
+    p_contact_id bigint, p_query text, p_until timestamptz, p_limit integer, p_drafting boolean DEFAULT false,
+    p_told boolean DEFAULT false
 ) RETURNS TABLE (
     summary_id bigint, session_id bigint, chat_id bigint, chat_title text, summary text, version integer,
     extractor text, pinned boolean, corrected boolean, messages integer,
     first_said timestamptz, last_said timestamptz, score real, quoted_ids bigint[], source_ids bigint[]
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, public, pg_temp SET jit = off
+SET plan_cache_mode = force_custom_plan
 AS $$
-DECLARE v_words tsquery;
+DECLARE
+    v_words tsquery;
+    v_undrafted bigint[] := sources_without(p_owner_id, coalesce(p_drafting, false), false);
+    v_unprofiled bigint[] := sources_without(p_owner_id, false, true);
+    v_left bigint[] := accounts_left_out(p_owner_id);
 BEGIN
     PERFORM require_reading_owner(p_owner_id, p_limit);
     v_words := any_word_of(p_owner_id, p_query);
@@ -354,35 +376,36 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT y.id, y.session_id, y.chat_id, c.title, y.summary, y.version, y.extractor, y.pinned,
-           y.corrected_at IS NOT NULL, y.messages, y.first_said, y.last_said,
-           coalesce(ts_rank(y.tsv, v_words), 0)::real AS fit,
-           ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = y.owner_id
-                 AND s.summary_id = y.id AND s.quoted ORDER BY s.message_id),
-           ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = y.owner_id
-                 AND s.summary_id = y.id ORDER BY s.message_id)
-    FROM session_summaries y
-    JOIN readable_audiences(p_owner_id, p_reader_kind, p_reader_id) r ON r.audience_id = y.audience_id
-    JOIN chats c ON c.owner_id = y.owner_id AND c.id = y.chat_id
-    WHERE y.owner_id = p_owner_id AND y.current AND y.summary <> '' AND y.messages > 0 AND NOT y.hidden
-      AND y.deleted_at IS NULL AND (p_reader_kind = 'owner' OR NOT y.owner_only)
-      AND y.first_said >= r.since AND y.last_said < r.until
-      AND y.last_said < coalesce(p_until, 'infinity')
-      AND (v_words IS NULL OR y.tsv @@ v_words)
-      AND NOT EXISTS (SELECT FROM sources o WHERE o.owner_id = p_owner_id AND o.id = ANY (y.consents)
-                      AND coalesce(p_drafting, false) AND NOT o.may_draft)
-      AND NOT EXISTS (SELECT FROM summary_sources s
-                      JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
-                      JOIN sources o ON o.owner_id = m.owner_id AND o.id = m.source_id
-                      JOIN contact_accounts a ON a.owner_id = m.owner_id AND a.id = m.sender_id
-                      JOIN contacts p ON p.owner_id = a.owner_id AND p.id = a.contact_id
-                      WHERE s.owner_id = p_owner_id AND s.summary_id = y.id
-                        AND (NOT o.may_profile OR p.opted_out_at IS NOT NULL))
-      AND (p_contact_id IS NULL OR EXISTS (
-            SELECT FROM chat_members w WHERE w.owner_id = p_owner_id AND w.chat_id = y.chat_id
-            AND w.contact_id = p_contact_id))
-    ORDER BY fit DESC, y.pinned DESC, y.last_said DESC, y.id
-    LIMIT p_limit;
+    SELECT f.id, f.session_id, f.chat_id, f.title, f.summary, f.version, f.extractor, f.pinned,
+           f.corrected_at IS NOT NULL, f.messages, f.first_said, f.last_said, f.fit,
+           ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = p_owner_id
+                 AND s.summary_id = f.id AND s.quoted ORDER BY s.message_id),
+           ARRAY(SELECT s.message_id FROM summary_sources s WHERE s.owner_id = p_owner_id
+                 AND s.summary_id = f.id ORDER BY s.message_id)
+    FROM (
+        SELECT y.*, c.title, coalesce(ts_rank(y.tsv, v_words), 0)::real AS fit
+        FROM session_summaries y
+        JOIN readable_audiences(p_owner_id, p_reader_kind, p_reader_id) r ON r.audience_id = y.audience_id
+        JOIN chats c ON c.owner_id = y.owner_id AND c.id = y.chat_id
+        WHERE y.owner_id = p_owner_id AND y.current AND y.summary <> '' AND y.messages > 0 AND NOT y.hidden
+          AND y.deleted_at IS NULL AND (p_reader_kind = 'owner' OR NOT y.owner_only)
+          AND (NOT coalesce(p_told, false) OR y.extractor <> 'local')
+          AND y.first_said >= r.since AND y.last_said < r.until
+          AND y.last_said < coalesce(p_until, 'infinity')
+          AND (v_words IS NULL OR y.tsv @@ v_words)
+          AND NOT y.consents && v_undrafted
+          AND (v_left = '{}' AND NOT y.consents && v_unprofiled OR NOT EXISTS (
+                SELECT FROM summary_sources s
+                JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+                WHERE s.owner_id = p_owner_id AND s.summary_id = y.id AND m.sender_id IS NOT NULL
+                  AND (m.source_id = ANY (v_unprofiled) OR m.sender_id = ANY (v_left))))
+          AND (p_contact_id IS NULL OR EXISTS (
+                SELECT FROM chat_members w WHERE w.owner_id = p_owner_id AND w.chat_id = y.chat_id
+                AND w.contact_id = p_contact_id))
+        ORDER BY fit DESC, y.pinned DESC, y.last_said DESC, y.id
+        LIMIT p_limit
+    ) f
+    ORDER BY f.fit DESC, f.pinned DESC, f.last_said DESC, f.id;
 END $$;
 
 -- Open commitments between the owner and a contact (null: anybody) that a reader may learn, by due date.
@@ -393,6 +416,7 @@ CREATE FUNCTION known_commitments(
     source_ids bigint[]
 )
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, public, pg_temp SET jit = off
+SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
     PERFORM require_reading_owner(p_owner_id, p_limit);
@@ -417,6 +441,7 @@ CREATE FUNCTION last_said(
     p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_contact_id bigint, p_limit integer
 ) RETURNS TABLE (message_id bigint, chat_id bigint, text text, sent_at timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, public, pg_temp SET jit = off
+SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE v_scope search_scope;
 BEGIN
@@ -443,7 +468,7 @@ DO $$
 DECLARE f regprocedure;
 BEGIN
     FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'locum'::regnamespace AND p.proname IN (
-        'require_reading_owner', 'any_word_of', 'known_topics', 'known_summaries', 'known_commitments', 'last_said')
+        'require_reading_owner', 'any_word_of', 'sources_without', 'accounts_left_out', 'known_topics', 'known_summaries', 'known_commitments', 'last_said')
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO locum_search', f);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
