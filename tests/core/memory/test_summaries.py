@@ -10,6 +10,7 @@ from core.audience import Reader
 from core.errors import BadInput
 from core.ids import MessageId, OwnerId
 from core.memory import forgetting
+from core.memory.exporting import export_memory
 from core.memory.extraction import extract_new
 from core.memory.messages import delete_messages, edit_message
 from core.memory.summaries import (
@@ -261,3 +262,15 @@ async def test_a_teacher_elsewhere_is_sent_nothing_that_must_stay_here(
     await summarised(database, owner, teacher=teacher)
     assert teacher.asked == []
     assert [each.extractor for each in await summaries(database, owner)] == ["local"]
+
+
+async def test_an_export_holds_summaries_with_the_messages_that_they_rest_on(
+    database: Database, owner: OwnerId
+) -> None:
+    _, said = await a_talk(database, owner)
+    await summarised(database, owner)
+    async with database.owner(owner) as connection:
+        told = json.loads(await export_memory(connection, owner, "Kit"))
+        assert [summary["message_ids"] for summary in told["summaries"]] == [said]
+        assert told["topics"] == []
+        assert json.loads(await export_memory(connection, owner, "Zoe"))["summaries"] == []
