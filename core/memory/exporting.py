@@ -11,7 +11,7 @@ from core.storage.database import Connection
 
 
 async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "") -> bytes:
-    """Messages, with all that rests on them or is about them: facts, commitments, summaries, topics, drafts. UTF-8 JSON.
+    """Messages, and all that rests on them: facts, commitments, summaries, topics, drafts; UTF-8 JSON, indented.
 
     `what` is a contact or a chat by name, number or platform id; empty stands for everything. Raises
     `BadInput` with a sentence when it fits none or several.
