@@ -36,6 +36,7 @@ from core.memory.gathering import gather_new
 from core.memory.profiles import KnownFact, known_facts
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact, find_reader
+from core.models.choose import embedder_name
 from core.models.outside import leaves_machine
 from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
@@ -257,7 +258,7 @@ def extract(*, as_json: JsonOption = False) -> None:
                 gathered = await gather_new(
                     locum.database,
                     locum.owner_id,
-                    settings.embedding_model,
+                    await asyncio.to_thread(embedder_name, settings),
                     teacher=teacher,
                     teacher_outside=outside,
                     on_progress=lambda what, done, total: bar.update(

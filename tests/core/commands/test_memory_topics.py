@@ -11,6 +11,7 @@ from core.cli import app
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.index import index_messages
+from core.models.choose import embedder_name
 from core.settings import load_settings
 from core.storage.database import Database
 from tests.core.memory.test_topics import KILN, talk
@@ -29,7 +30,7 @@ async def kit(database: Database, at_home: OwnerId) -> None:
             await talk(connection, world, "Kit", "Kit", KILN, NOON + timedelta(days=day))
         await world.say(connection, "Kit", None, "I live in Oslo", NOON + timedelta(days=8))
         await world.say(connection, "Kit", "Kit", "I live in Bergen", NOON + timedelta(days=8, minutes=1))
-    await index_messages(database, at_home, HashEmbedder(load_settings().embedding_model))
+    await index_messages(database, at_home, HashEmbedder(embedder_name(load_settings())))
 
 
 def run(*words: str) -> str:
