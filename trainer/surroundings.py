@@ -21,8 +21,8 @@ from core.audience import Reader
 from core.ids import ChatId, ContactId, OwnerId
 from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
 from core.memory.search import Spoken, read_messages, search_memory
-from core.reply.compose import MEMORIES, PROFILE_LINES, memory_lines
-from core.reply.recall import FACTS, FOUND
+from core.reply.compose import PROFILE_LINES, memory_lines
+from core.reply.recall import FACTS, FOUND, SHOWN_MEMORIES
 from core.storage.database import Connection
 from trainer.split import Part
 from trainer.windows import Around, Cut
@@ -124,14 +124,14 @@ class Surroundings:
         messages.sort(key=lambda said: places[said.id])
         found = {hit.id for hit in hits if hit.kind == "fact"}
         if not found:
-            return messages[:MEMORIES], []
+            return messages[:SHOWN_MEMORIES], []
         known = await known_facts(
             self.connection, owner_id=self.owner_id, reader=reader, as_of=since, limit=200, drafting=True
         )
         facts = [
             fact for fact in known if fact.fact_id in found and self._may_show(fact.source_ids, since, part)
         ]
-        return messages[:MEMORIES], facts
+        return messages[:SHOWN_MEMORIES], facts
 
     async def _profile(
         self, reader: Reader, contact_id: int | None, since: datetime, part: Part

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from core.bot import CardDraft, Evidence
 from core.events import ChatRef, Person
-from core.ids import ChatId, ContactId, FactId, TurnId
+from core.ids import ChatId, ContactId, FactId, SummaryId, TopicId, TurnId
 from core.vocabulary import DraftState, Mode, Origin, TurnState
 
 
@@ -123,6 +123,43 @@ class RememberedFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedTopic:
+    """What the two come back to."""
+
+    topic_id: TopicId
+    name: str
+    description: str
+    messages: int
+    pinned: bool
+    last_seen: datetime
+    timeline: tuple[tuple[str, int], ...]
+    """Months without a gap, as YYYY-MM, and how many messages were about it in each; the latest twelve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedSession:
+    """What was said in one session."""
+
+    summary_id: SummaryId
+    summary: str
+    version: int
+    by: str
+    """Whose words they are: the rules', a teacher's or the owner's."""
+    sources: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedVersion:
+    """What one version of the profile changed."""
+
+    version: int
+    created_at: datetime
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What Locum knows about a contact. The owner reads, so nothing is left out."""
 
@@ -133,6 +170,11 @@ class Memory:
     """What was true once."""
     hidden: tuple[RememberedFact, ...]
     open_commitments: tuple[str, ...]
+    topics: tuple[RememberedTopic, ...] = ()
+    sessions: tuple[RememberedSession, ...] = ()
+    """The newest first."""
+    versions: tuple[RememberedVersion, ...] = ()
+    """Of the profile; the newest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

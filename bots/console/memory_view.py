@@ -6,7 +6,15 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
-from bots.console.board import Board, Health, Memory, RememberedFact
+from bots.console.board import (
+    Board,
+    Health,
+    Memory,
+    RememberedFact,
+    RememberedSession,
+    RememberedTopic,
+    RememberedVersion,
+)
 from bots.console.desk_view import draw_evidence
 from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, value_of, when
 from core.ids import FactId
@@ -52,6 +60,12 @@ class MemoryPane:
                 earlier = tag("ul", "facts past", aria_label="Not true any more")
                 self._hidden_head = tag("h3", "eyebrow", "Hidden: kept, and used nowhere")
                 hidden = tag("ul", "facts unused", aria_label="Hidden facts")
+                self._topics_head = tag("h3", "eyebrow", "What you come back to")
+                topics = tag("ul", "facts", aria_label="Topics")
+                self._sessions_head = tag("h3", "eyebrow", "What was said when")
+                sessions = tag("ul", "facts", aria_label="Sessions")
+                self._versions_head = tag("h3", "eyebrow", "How this profile changed")
+                versions = tag("ul", "facts", aria_label="Profile versions")
             with tag("footer", "status", aria_label="Status"):
                 tag("h3", "eyebrow", "Services and models")
                 health = tag("ul", "health", aria_label="Services and models")
@@ -60,6 +74,15 @@ class MemoryPane:
         self._hidden = self._fact_rows(hidden)
         self._promises = Rows[tuple[int, str]](
             promises, key=lambda line: line[0], draw=lambda line: _draw_text(line[1])
+        )
+        self._topics = Rows[RememberedTopic](
+            topics, key=lambda topic: topic.topic_id, draw=_draw_topic, classes="fact"
+        )
+        self._sessions = Rows[RememberedSession](
+            sessions, key=lambda session: session.summary_id, draw=_draw_session, classes="fact"
+        )
+        self._versions = Rows[RememberedVersion](
+            versions, key=lambda version: version.version, draw=_draw_version, classes="fact"
         )
         self._health = Rows[Health](health, key=lambda part: part.name, draw=_draw_health)
         self.show(None, "")
@@ -71,11 +94,15 @@ class MemoryPane:
         facts, earlier, hidden = (self._found(each) for each in (known.facts, known.earlier, known.hidden))
         self._title.set_text(f"About {name}" if name else "Memory")
         self._note.set_text(OWNER_SEES if name else "")
-        anything = bool(known.facts or known.earlier or known.hidden or known.open_commitments)
+        said = known.open_commitments or known.topics or known.sessions
+        anything = bool(known.facts or known.earlier or known.hidden or said)
         self._search.set_visibility(anything)
         self._empty.set_text(NOTHING_FOUND if anything else NOTHING_KNOWN if name else NOBODY_CHOSEN)
+        topics = () if self._sought else known.topics
+        sessions = () if self._sought else known.sessions
+        versions = () if self._sought else known.versions
         promises = () if self._sought else tuple(enumerate(known.open_commitments))
-        self._empty.set_visibility(not (facts or earlier or hidden or promises))
+        self._empty.set_visibility(not (facts or earlier or hidden or promises or topics or sessions))
         self._manner.set_text(known.manner)
         self._manner.set_visibility(bool(known.manner) and not self._sought)
         self._facts.show(facts)
@@ -85,6 +112,12 @@ class MemoryPane:
         self._earlier_head.set_visibility(bool(earlier))
         self._hidden.show(hidden)
         self._hidden_head.set_visibility(bool(hidden))
+        self._topics.show(topics)
+        self._topics_head.set_visibility(bool(topics))
+        self._sessions.show(sessions)
+        self._sessions_head.set_visibility(bool(sessions))
+        self._versions.show(versions)
+        self._versions_head.set_visibility(bool(versions))
 
     def show_health(self, parts: Sequence[Health]) -> None:
         self._health.show(parts)
@@ -206,6 +239,50 @@ def _all_words(fact: RememberedFact) -> str:
 
 def _draw_text(text: str) -> None:
     tag("p", "text", text)
+
+
+def _draw_topic(topic: RememberedTopic) -> None:
+    tag("p", "text", topic.name)
+    if topic.description:
+        tag("p", "muted", topic.description)
+    _draw_timeline(topic.timeline)
+    marks = [
+        f"{topic.messages} messages",
+        f"last {when(topic.last_seen)}",
+        *(["pinned"] if topic.pinned else []),
+    ]
+    tag("p", "meta", " · ".join(marks))
+
+
+def _draw_timeline(timeline: Sequence[tuple[str, int]]) -> None:
+    """A bar a month, as high as what was said in it; its count under the pointer, and read aloud."""
+    most = max((messages for _, messages in timeline), default=0)
+    with tag("ol", "timeline", aria_label="Messages a month"):
+        for month, messages in timeline:
+            bar = tag("li", "", title=f"{month}: {messages}", aria_label=f"{month}: {messages}")
+            bar.style(f"--share: {messages / most if most else 0:.2f}")
+
+
+def _draw_session(session: RememberedSession) -> None:
+    head, *lines = session.summary.splitlines()
+    tag("p", "text", head)
+    for line in lines:
+        tag("p", "quoted", line)
+    version = [f"version {session.version}"] if session.version > 1 else []
+    tag("p", "meta", " · ".join([session.by, *version]))
+    draw_evidence(session.sources, "Known from")
+
+
+def _draw_version(version: RememberedVersion) -> None:
+    tag("p", "meta", f"version {version.version} · {when(version.created_at)}")
+    for statement in version.removed:
+        tag("p", "removed", statement)
+    for statement in version.added:
+        tag("p", "added", statement)
+    for change in version.changed:
+        tag("p", "muted", change)
+    if not (version.removed or version.added or version.changed):
+        tag("p", "muted", "Lines were forgotten since.")
 
 
 def _draw_health(part: Health) -> None:

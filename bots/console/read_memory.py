@@ -6,15 +6,28 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from bots.console.board import Memory, RememberedFact
+from bots.console.board import (
+    Memory,
+    RememberedFact,
+    RememberedSession,
+    RememberedTopic,
+    RememberedVersion,
+)
 from core.audience import Reader
 from core.bot import Evidence
 from core.ids import ContactId, FactId, MessageId, OwnerId
 from core.memory.facts import Fact, list_facts, read_fact
+from core.memory.profile_versions import list_versions, read_diff
 from core.memory.profiles import Style, read_profile
+from core.memory.summaries import known_summaries
+from core.memory.topics import Month, known_topics, read_timeline
 from core.storage.database import Connection
 
 MOST_FACTS = 60
+MOST_TOPICS, MOST_SESSIONS, MOST_VERSIONS = 8, 5, 5
+MOST_MONTHS = 12
+
+BY = {"local": "an extract", "teacher": "by a model", "owner": "in your words"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +54,84 @@ async def read_memory(connection: Connection, owner_id: OwnerId, contact_id: Con
         earlier=tuple(_remembered(fact, sources) for fact in over),
         hidden=tuple(_remembered(fact, sources) for fact in facts if fact.hidden),
         open_commitments=await _commitments(connection, owner_id, contact_id),
+        topics=await _topics(connection, owner_id, contact_id),
+        sessions=await _sessions(connection, owner_id, contact_id),
+        versions=await _versions(connection, owner_id, contact_id),
+    )
+
+
+async def _topics(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId
+) -> tuple[RememberedTopic, ...]:
+    topics = await known_topics(
+        connection, owner_id=owner_id, reader=Reader.owner(), contact_id=contact_id, limit=MOST_TOPICS
+    )
+    return tuple(
+        [
+            RememberedTopic(
+                topic_id=topic.topic_id,
+                name=topic.name,
+                description=topic.description,
+                messages=topic.messages,
+                pinned=topic.pinned,
+                last_seen=topic.last_seen,
+                timeline=without_gaps(await read_timeline(connection, owner_id, topic.topic_id)),
+            )
+            for topic in topics
+        ]
+    )
+
+
+def without_gaps(timeline: Sequence[Month]) -> tuple[tuple[str, int], ...]:
+    """The latest months of a timeline, those in which nothing was said too."""
+    counts = {month.month: month.messages for month in timeline}
+    if not counts:
+        return ()
+    year, month = (int(part) for part in max(counts).split("-"))
+    first = min(counts)
+    months: list[str] = []
+    while len(months) < MOST_MONTHS and (name := f"{year:04}-{month:02}") >= first:
+        months.append(name)
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+    return tuple((name, counts.get(name, 0)) for name in reversed(months))
+
+
+async def _sessions(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId
+) -> tuple[RememberedSession, ...]:
+    found = await known_summaries(
+        connection, owner_id=owner_id, reader=Reader.owner(), contact_id=contact_id, limit=MOST_SESSIONS
+    )
+    sources = await _sources(connection, owner_id, [each for session in found for each in session.quoted_ids])
+    return tuple(
+        RememberedSession(
+            summary_id=session.summary_id,
+            summary=session.summary,
+            version=session.version,
+            by=BY.get(session.extractor, session.extractor),
+            sources=tuple(sources[each] for each in session.quoted_ids if each in sources),
+        )
+        for session in found
+    )
+
+
+async def _versions(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId
+) -> tuple[RememberedVersion, ...]:
+    versions = await list_versions(connection, owner_id, contact_id)
+    diffs = [
+        (at, await read_diff(connection, owner_id, contact_id, number))
+        for number, at in versions[:MOST_VERSIONS]
+    ]
+    return tuple(
+        RememberedVersion(
+            version=diff.newer,
+            created_at=at,
+            added=tuple(line.statement for line in diff.added),
+            removed=tuple(line.statement for line in diff.removed),
+            changed=tuple(f"{what}: {before} → {after}" for what, before, after in diff.changed),
+        )
+        for at, diff in diffs
     )
 
 

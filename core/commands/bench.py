@@ -2,7 +2,7 @@
 
 import typer
 
-from core.bench import facts, generate, ingest, moments, recall, reply, search
+from core.bench import facts, generate, ingest, moments, recall, reply, search, topics
 
 
 def register(app: typer.Typer) -> None:
@@ -10,6 +10,6 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(
         name="bench", help="Measure, beside a baseline in the same run.", no_args_is_help=True
     )
-    for measure in (ingest, search, recall, generate, moments, reply, facts):
+    for measure in (ingest, search, recall, facts, topics, generate, moments, reply):
         measure.register(bench)
     app.add_typer(bench)

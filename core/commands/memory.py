@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
-from core.commands import consents, fact_search
+from core.commands import consents, fact_search, memory_profiles, memory_topics
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -32,9 +32,11 @@ from core.memory.facts import (
     read_history,
 )
 from core.memory.forgetting import Forgotten, Target
-from core.memory.profiles import KnownFact, Profile, known_facts, read_profile
+from core.memory.gathering import gather_new
+from core.memory.profiles import KnownFact, known_facts
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact, find_reader
+from core.models.choose import embedder_name
 from core.models.outside import leaves_machine
 from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
@@ -69,8 +71,6 @@ def register(app: typer.Typer) -> None:
     memory = typer.Typer(help="What Locum knows, from where, and since when.", no_args_is_help=True)
     for name, command in (
         ("facts", show_facts),
-        ("profile", show_profile),
-        ("biography", show_biography),
         ("show", show_fact),
         ("correct", correct),
         ("pin", pin),
@@ -79,6 +79,8 @@ def register(app: typer.Typer) -> None:
         ("extract", extract),
     ):
         memory.command(name)(command)
+    memory_profiles.register(memory)
+    memory_topics.register(memory)
     consents.register(memory)
     fact_search.register(memory)
     app.add_typer(memory, name="memory")
@@ -125,50 +127,6 @@ def show_facts(
             _print_json({"facts": [asdict(fact) for fact in facts]})
         else:
             out.print(_table(facts))
-
-    _run(work)
-
-
-def show_profile(
-    contact: Annotated[str, typer.Argument(help="A name, a platform's id, or the number Locum shows.")],
-    *,
-    as_of: AsOfOption = None,
-    reader: ReaderOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Who a contact is to you, and how the two of you write."""
-
-    async def work(locum: Locum, connection: Connection) -> None:
-        found = await find_contact(connection, locum.owner_id, contact)
-        who = await _reader(connection, locum, reader) or Reader.owner()
-        profile = await read_profile(
-            connection,
-            owner_id=locum.owner_id,
-            reader=who,
-            contact_id=found.id,
-            as_of=_end_of_day(as_of, locum.settings),
-        )
-        commitments = await _commitments(connection, locum, found.id) if reader is None else []
-        _show_profile(profile, commitments, as_json=as_json)
-
-    _run(work)
-
-
-def show_biography(
-    *, as_of: AsOfOption = None, reader: ReaderOption = None, as_json: JsonOption = False
-) -> None:
-    """What is known of you, and how you write."""
-
-    async def work(locum: Locum, connection: Connection) -> None:
-        profile = await read_profile(
-            connection,
-            owner_id=locum.owner_id,
-            reader=await _reader(connection, locum, reader) or Reader.owner(),
-            contact_id=None,
-            as_of=_end_of_day(as_of, locum.settings),
-        )
-        commitments = await _commitments(connection, locum, None) if reader is None else []
-        _show_profile(profile, commitments, as_json=as_json)
 
     _run(work)
 
@@ -278,28 +236,44 @@ def forget(
 
 
 def extract(*, as_json: JsonOption = False) -> None:
-    """Read what is new: closed sessions become facts, commitments and profiles. Safe to stop and repeat."""
+    """Read what is new: closed sessions become facts, commitments, profiles, summaries and topics.
+
+    Safe to stop and repeat. Topics are found among messages that have vectors: 'locum index' makes them.
+    """
 
     async def main() -> None:
         settings = load_settings()
         async with open_locum(settings) as locum:
             teachers = await open_teachers(locum)
-            bar = Progress(TextColumn("Reading sessions"), BarColumn(), MofNCompleteColumn(), console=notes)
+            teacher, outside = teachers.get(locum.owner_id), leaves_machine(settings.teacher_url)
+            bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=notes)
             with bar:
-                task = bar.add_task("read", total=None)
+                task = bar.add_task("sessions", total=None)
                 report = await extract_new(
                     locum.database,
                     locum.owner_id,
-                    teacher=teachers.get(locum.owner_id),
-                    teacher_outside=leaves_machine(settings.teacher_url),
+                    teacher=teacher,
+                    teacher_outside=outside,
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+                gathered = await gather_new(
+                    locum.database,
+                    locum.owner_id,
+                    await asyncio.to_thread(embedder_name, settings),
+                    teacher=teacher,
+                    teacher_outside=outside,
+                    on_progress=lambda what, done, total: bar.update(
+                        task, description=what, completed=done, total=total
+                    ),
                 )
         told = {key: value for key, value in asdict(report).items() if key != "fact_ids"}
         if as_json:
-            _print_json(told)
+            _print_json(told | {"gathered": asdict(gathered)})
         else:
             out.print(
-                f"{report.sessions_read} sessions read: {report.facts} facts, {report.commitments} commitments."
+                f"{report.sessions_read} sessions read: {report.facts} facts, {report.commitments} commitments, "
+                f"{gathered.summaries} summaries; {gathered.messages_grouped} messages grouped, "
+                f"{gathered.topics_named} topics named."
             )
 
     asyncio.run(main())
@@ -337,27 +311,6 @@ def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
 
 async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
     return None if text in (None, "owner") else await find_reader(connection, locum.owner_id, text)
-
-
-async def _commitments(
-    connection: Connection, locum: Locum, contact_id: int | None
-) -> list[dict[str, object]]:
-    """Open commitments: with that contact, or with anybody; for the owner's eyes."""
-    cursor = await connection.execute(
-        """
-        SELECT c.statement, c.by_owner, c.due_at,
-               (SELECT array_agg(s.message_id ORDER BY s.message_id) FROM commitment_sources s
-                WHERE s.owner_id = c.owner_id AND s.commitment_id = c.id)
-        FROM commitments c
-        WHERE c.owner_id = %(owner)s AND c.state = 'open'
-          AND (%(contact)s::bigint IS NULL OR c.contact_id = %(contact)s)
-        ORDER BY c.due_at NULLS LAST, c.id""",
-        {"owner": locum.owner_id, "contact": contact_id},
-    )
-    return [
-        {"statement": row[0], "by_owner": row[1], "due_at": row[2], "source_ids": row[3]}
-        for row in await cursor.fetchall()
-    ]
 
 
 async def _target(connection: Connection, locum: Locum, kind: Kind, what: str) -> Target:
@@ -422,30 +375,6 @@ def _show_changed(fact: Fact, *, as_json: bool) -> None:
         _print_json(asdict(fact))
     else:
         out.print(_table([fact]))
-
-
-def _show_profile(profile: Profile | None, commitments: list[dict[str, object]], *, as_json: bool) -> None:
-    if as_json:
-        told = {"profile": asdict(profile) if profile else None, "commitments": commitments}
-        _print_json(told)
-        return
-    if profile is None:
-        out.print("Nothing is known yet: 'locum memory extract' reads what was imported.")
-        return
-    out.print(said(profile.name, "bold"))
-    for line in profile.lines:
-        marks = " (hearsay)" if line.hearsay else ""
-        out.print(said(f"  {line.statement}{marks}  [{line.fact_id}]"))
-    for commitment in commitments:
-        out.print(said(f"  open: {commitment['statement']}"))
-    for whose, style in (("you", profile.style), ("they", profile.their_style)):
-        if style is not None and style.messages:
-            out.print(
-                f"  {whose} write: {style.mean_words} words a message, {style.messages_per_burst} messages a burst, "
-                f"{style.lowercase_share:.0%} lower case, language {style.language or 'unclear'}",
-                markup=False,
-                highlight=False,
-            )
 
 
 def _table(facts: list[Fact] | list[KnownFact]) -> Table:

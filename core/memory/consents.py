@@ -193,16 +193,16 @@ async def _drop_profiling(connection: Connection, owner_id: OwnerId, source: Sou
     gone.commitments = cursor.rowcount
     await connection.execute(
         """
-        DELETE FROM session_summaries y WHERE y.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM summary_sources t JOIN messages m ON m.owner_id = t.owner_id AND m.id = t.message_id
-            WHERE t.owner_id = y.owner_id AND t.summary_id = y.id AND m.source_id = %(source)s)""",
+        DELETE FROM summary_sources t USING messages m
+        WHERE t.owner_id = %(owner)s AND m.owner_id = t.owner_id AND m.id = t.message_id
+          AND m.source_id = %(source)s""",
         values,
     )
     await connection.execute(
         """
-        DELETE FROM topics y WHERE y.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM topic_sources t JOIN messages m ON m.owner_id = t.owner_id AND m.id = t.message_id
-            WHERE t.owner_id = y.owner_id AND t.topic_id = y.id AND m.source_id = %(source)s)""",
+        DELETE FROM topic_sources t USING messages m
+        WHERE t.owner_id = %(owner)s AND m.owner_id = t.owner_id AND m.id = t.message_id
+          AND m.source_id = %(source)s""",
         values,
     )
     # Every version: each measured how they write. The next one is made without this source.

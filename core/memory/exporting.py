@@ -11,7 +11,7 @@ from core.storage.database import Connection
 
 
 async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "") -> bytes:
-    """Messages, with the facts, commitments and drafts that rest on them or are about them; UTF-8 JSON, indented.
+    """Messages, and all that rests on them: facts, commitments, summaries, topics, drafts; UTF-8 JSON, indented.
 
     `what` is a contact or a chat by name, number or platform id; empty stands for everything. Raises
     `BadInput` with a sentence when it fits none or several.
@@ -26,6 +26,8 @@ async def export_memory(connection: Connection, owner_id: OwnerId, what: str = "
         "messages": await _rows(connection, _MESSAGES, asked),
         "facts": await _rows(connection, _FACTS, asked),
         "commitments": await _rows(connection, _COMMITMENTS, asked),
+        "summaries": await _rows(connection, _SUMMARIES, asked),
+        "topics": await _rows(connection, _TOPICS, asked),
         "drafts": await _rows(connection, _DRAFTS, asked),
     }
     return pydantic_core.to_json(document, indent=2)
@@ -70,6 +72,27 @@ _COMMITMENTS = b"""
         OR EXISTS (SELECT FROM commitment_sources r WHERE r.owner_id = c.owner_id AND r.commitment_id = c.id
                    AND r.message_id = ANY (%(messages)s)))
     GROUP BY c.owner_id, c.id ORDER BY c.id"""
+
+_SUMMARIES = b"""
+    SELECT y.id, y.summary, y.version, y.current, y.extractor, y.pinned, y.hidden,
+           array_agg(t.message_id ORDER BY t.message_id) AS message_ids
+    FROM session_summaries y
+    JOIN summary_sources t ON t.owner_id = y.owner_id AND t.summary_id = y.id
+    WHERE y.owner_id = %(owner)s AND y.summary <> '' AND (
+        %(messages)s::bigint[] IS NULL
+        OR EXISTS (SELECT FROM summary_sources r WHERE r.owner_id = y.owner_id AND r.summary_id = y.id
+                   AND r.message_id = ANY (%(messages)s)))
+    GROUP BY y.owner_id, y.id ORDER BY y.id"""
+
+_TOPICS = b"""
+    SELECT p.id, p.name, p.description, p.version, p.extractor, p.pinned, p.hidden,
+           array_agg(t.message_id ORDER BY t.message_id) AS message_ids
+    FROM topics p JOIN topic_sources t ON t.owner_id = p.owner_id AND t.topic_id = p.id
+    WHERE p.owner_id = %(owner)s AND p.name <> '' AND (
+        %(messages)s::bigint[] IS NULL
+        OR EXISTS (SELECT FROM topic_sources r WHERE r.owner_id = p.owner_id AND r.topic_id = p.id
+                   AND r.message_id = ANY (%(messages)s)))
+    GROUP BY p.owner_id, p.id ORDER BY p.id"""
 
 _DRAFTS = b"""
     SELECT d.id, d.text, d.origin, d.state, d.created_at, l.outcome, l.final_text

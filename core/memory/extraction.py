@@ -220,6 +220,11 @@ async def read_session(connection: Connection, owner_id: OwnerId, row: SessionRo
     return Session(chat_id=row.chat_id, said=said, people=(owner, *people), time_zone=zone)
 
 
+async def owner_of(connection: Connection, owner_id: OwnerId) -> str:
+    """What the owner is called in statements."""
+    return (await _owner(connection, owner_id))[0].name
+
+
 async def _owner(connection: Connection, owner_id: OwnerId) -> tuple[Person, ZoneInfo]:
     cursor = await connection.execute(
         """

@@ -16,6 +16,12 @@ from core.storage.database import Connection, Database
 MOST_MESSAGES = 4000
 """How far back a style looks."""
 
+NOTICEABLE = 0.1
+"""How far a share, or a size in parts of itself, must move to be worth a new version."""
+
+GROWN = 2
+"""How many times as many messages as it was measured on make a style new however little it moved."""
+
 
 async def refresh_profiles(database: Database, owner_id: OwnerId) -> int:
     """Bring every profile and the biography up to date; how many versions were written."""
@@ -52,13 +58,63 @@ async def refresh_profile(connection: Connection, owner_id: OwnerId, contact_id:
     lines = [fact.fact_id for fact in facts]
     styles = await _styles(connection, owner_id, contact_id)
     latest = await _latest(connection, owner_id, contact_id)
-    if latest is not None and latest[1:] == (styles, lines):
+    if latest is not None and lines == latest[2] and are_alike(latest[1], styles):
+        if styles != latest[1]:
+            await _measured_anew(connection, owner_id, contact_id, version=latest[0], styles=styles)
         return False
     if latest is None and not lines and styles == StoredStyles():
         return False
     version = latest[0] + 1 if latest else 1
     await _write(connection, owner_id, contact_id, version=version, styles=styles, lines=lines)
     return True
+
+
+def are_alike(older: StoredStyles, newer: StoredStyles) -> bool:
+    """Whether a style is the same but for what a few messages more always change."""
+    sides = [(older.owner, newer.owner), (older.contact or Style(), newer.contact or Style())]
+    return older.registers.keys() == newer.registers.keys() and all(
+        _is_alike(before, after)
+        for before, after in (
+            *sides,
+            *((older.registers[key], newer.registers[key]) for key in newer.registers),
+        )
+    )
+
+
+def _is_alike(older: Style, newer: Style) -> bool:
+    if (older.language, older.greeting) != (newer.language, newer.greeting):
+        return False
+    if older.messages == 0 or newer.messages >= GROWN * older.messages:
+        return older == newer
+    shares = (
+        (older.emoji_per_message, newer.emoji_per_message),
+        (older.lowercase_share, newer.lowercase_share),
+        (older.formality, newer.formality),
+    )
+    sizes = (
+        (older.mean_words, newer.mean_words),
+        (older.messages_per_burst, newer.messages_per_burst),
+        (older.reply_latency_seconds or 0.0, newer.reply_latency_seconds or 0.0),
+    )
+    return all(abs(a - b) <= NOTICEABLE for a, b in shares) and all(
+        abs(a - b) <= NOTICEABLE * max(a, b) for a, b in sizes
+    )
+
+
+async def _measured_anew(
+    connection: Connection,
+    owner_id: OwnerId,
+    contact_id: ContactId | None,
+    *,
+    version: int,
+    styles: StoredStyles,
+) -> None:
+    await connection.execute(
+        """
+        UPDATE profiles SET style = %s
+        WHERE owner_id = %s AND contact_id IS NOT DISTINCT FROM %s AND version = %s""",
+        [Jsonb(STYLES.dump_python(styles, mode="json")), owner_id, contact_id, version],
+    )
 
 
 async def _latest(

@@ -214,12 +214,16 @@ async def turns_of(connection: Connection, owner_id: OwnerId, drafts: Sequence[D
 
 
 async def read_again(connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId]) -> None:
-    """The sessions of these messages are read for facts once more."""
+    """The sessions of these messages are read for facts and summaries once more, the messages for their topics."""
     await connection.execute(
         """
-        UPDATE sessions s SET extracted_at = NULL FROM messages m
+        UPDATE sessions s SET extracted_at = NULL, summarised_at = NULL FROM messages m
         WHERE m.owner_id = %s AND m.id = ANY (%s) AND s.owner_id = m.owner_id AND s.chat_id = m.chat_id
           AND m.sent_at BETWEEN s.started_at AND s.ended_at""",
+        [owner_id, list(messages)],
+    )
+    await connection.execute(
+        "UPDATE passages SET grouped = false WHERE owner_id = %s AND message_id = ANY (%s) AND grouped",
         [owner_id, list(messages)],
     )
 
@@ -308,19 +312,29 @@ async def drop_statements(
         values,
     )
     commitments = cursor.rowcount
+    # Triggers take every word that was made from them along (migration 0016); what the owner wrote or
+    # decided stays while a source stays. `keep_decided` goes with another audience, which they see too.
     cursor = await connection.execute(
         """
-        DELETE FROM session_summaries y WHERE y.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM summary_sources s WHERE s.owner_id = y.owner_id AND s.summary_id = y.id
-            AND s.message_id = ANY (%(messages)s))""",
+        WITH gone AS (
+            DELETE FROM summary_sources WHERE owner_id = %(owner)s AND message_id = ANY (%(messages)s) AND NOT %(keep)s
+            RETURNING summary_id)
+        SELECT count(DISTINCT summary_id) FROM gone""",
         values,
     )
-    summaries = cursor.rowcount
+    summaries = await cursor.fetchone()
     cursor = await connection.execute(
         """
-        DELETE FROM topics t WHERE t.owner_id = %(owner)s AND EXISTS (
-            SELECT FROM topic_sources s WHERE s.owner_id = t.owner_id AND s.topic_id = t.id
-            AND s.message_id = ANY (%(messages)s))""",
+        WITH gone AS (
+            DELETE FROM topic_sources WHERE owner_id = %(owner)s AND message_id = ANY (%(messages)s) AND NOT %(keep)s
+            RETURNING topic_id)
+        SELECT count(DISTINCT topic_id) FROM gone""",
         values,
     )
-    return Statements(facts=facts, commitments=commitments, summaries=summaries, topics=cursor.rowcount)
+    topics = await cursor.fetchone()
+    return Statements(
+        facts=facts,
+        commitments=commitments,
+        summaries=int(summaries[0]) if summaries else 0,
+        topics=int(topics[0]) if topics else 0,
+    )

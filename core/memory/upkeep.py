@@ -1,6 +1,6 @@
-"""Keeping memory up: new messages get their vectors, closed sessions are read for facts.
+"""Keeping memory up: new messages get their vectors, closed sessions become facts, summaries and topics.
 
-Both jobs are incremental and resumable; this only takes them again and again.
+The jobs are incremental and resumable; this only takes them again and again.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from core.cancelled import is_cancelled
 from core.errors import LocumError
 from core.ids import OwnerId
 from core.memory.extraction import extract_new
+from core.memory.gathering import gather_new
 from core.memory.index import index_messages
 from core.memory.merging import propose_merges
 from core.memory.retention import keep_retention
@@ -69,7 +70,7 @@ async def update_memory(
     *,
     teacher_outside: bool = True,
 ) -> None:
-    """Vectors first, since drafts live on them; then facts, profiles and the facts' own vectors.
+    """Vectors first, since drafts live on them; then facts, profiles, summaries and topics, and the facts' own vectors.
 
     Before all that, what is kept for a time is forgotten when the time is over, and people of one name on
     several platforms are proposed as one.
@@ -86,6 +87,14 @@ async def update_memory(
         teacher=teacher,
         teacher_outside=teacher_outside,
         on_progress=lambda done, total: on_progress("facts", done, total),
+    )
+    await gather_new(
+        database,
+        owner_id,
+        embedder.name,
+        teacher=teacher,
+        teacher_outside=teacher_outside,
+        on_progress=on_progress,
     )
     await index_messages(database, owner_id, embedder)
 

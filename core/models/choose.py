@@ -35,6 +35,17 @@ async def open_embedder(settings: Settings) -> Embedder:
     )
 
 
+def embedder_name(settings: Settings) -> str:
+    """What the vectors of the embedder that the settings name are stored under; nothing is loaded.
+
+    Of one that is not at hand, its bare name.
+    """
+    name = settings.embedding_model
+    with suppress(ModelUnavailable):  # which whoever loads it will tell
+        name = f"{name}@{fingerprint(find_embedder(settings.home, name))}"
+    return name
+
+
 async def open_generator(settings: Settings) -> Generator:
     """The generator of replies that the settings name, loaded or reachable."""
     backend = choose_backend(settings)
@@ -48,10 +59,7 @@ async def open_generator(settings: Settings) -> Generator:
 
 def start_embedder(settings: Settings) -> BackgroundEmbedder:
     """The embedder, loading in the background; its stored name is known at once where it is at hand."""
-    name = settings.embedding_model
-    with suppress(ModelUnavailable):  # which the state will tell
-        name = f"{name}@{fingerprint(find_embedder(settings.home, name))}"
-    return BackgroundEmbedder(name, lambda: open_embedder(settings))
+    return BackgroundEmbedder(embedder_name(settings), lambda: open_embedder(settings))
 
 
 def start_generator(settings: Settings) -> BackgroundGenerator:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from core.ids import AdapterId, MessageId
 from core.memory.profiles import KnownFact, Profile, Style
 from core.memory.search import Spoken
+from core.memory.summaries import KnownSummary
 from core.models.faces import Generator, Sample, Sampling
 from core.reply.expert import Advice, Expert, Voice, ask_expert
 from core.reply.past import weigh
 from core.reply.prompt import Line, PromptContext, clip, prompt_turns
 from core.reply.putting_off import put_off
-from core.reply.recall import Recalled
+from core.reply.recall import SHOWN_MEMORIES, Recalled
 from core.reply.situation import Situation
 from core.reply.wording import checkable_details, intent_of, is_alike, is_question, risks_of
 from core.storage.database import side_by_side
@@ -23,9 +24,9 @@ from core.vocabulary import DraftOrigin, Intent, Risk
 
 MODEL_SAMPLES = 3
 MOST_TOKENS = 48
-MEMORIES = 3
 MEMORY_CHARACTERS = 160
 PROFILE_LINES = 4
+SUMMARY_CHARACTERS = 320
 CHAT_CHARACTERS = 1500
 """Two cores read some hundred tokens a second: what the prompt holds is what the owner waits for."""
 
@@ -98,20 +99,27 @@ def prompt_context(situation: Situation, recalled: Recalled) -> PromptContext:
         at=situation.now,
         time_zone=situation.account.time_zone,
         style=describe_style(profile.style) if profile else "",
-        memories=memory_lines(recalled.memories, recalled.facts, (recalled.biography, profile)),
+        memories=memory_lines(
+            recalled.memories, recalled.facts, (recalled.biography, profile), recalled.earlier
+        ),
         lines=clip([*earlier, *incoming], CHAT_CHARACTERS),
     )
 
 
 def memory_lines(
-    memories: Sequence[Spoken], facts: Sequence[KnownFact], profiles: Sequence[Profile | None]
+    memories: Sequence[Spoken],
+    facts: Sequence[KnownFact],
+    profiles: Sequence[Profile | None],
+    earlier: KnownSummary | None = None,
 ) -> tuple[str, ...]:
     """What the model is told that it knows: statements first, then what was said, with its date."""
     lines = [line.statement for profile in profiles if profile for line in profile.lines[:PROFILE_LINES]]
     said = (
-        f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}" for m in memories[:MEMORIES]
+        f"{m.sender_name} ({m.sent_at:%Y-%m-%d}): {m.text[:MEMORY_CHARACTERS]}"
+        for m in memories[:SHOWN_MEMORIES]
     )
-    return (*dict.fromkeys([*(fact.statement for fact in facts), *lines]), *said)
+    session = (_shortened(earlier.summary),) if earlier is not None else ()
+    return (*dict.fromkeys([*(fact.statement for fact in facts), *lines]), *said, *session)
 
 
 def describe_relation(relation: str, circle: str, style: Style) -> str:
@@ -128,6 +136,12 @@ def describe_relation(relation: str, circle: str, style: Style) -> str:
         else "",
     ]
     return ", ".join(trait for trait in traits if trait)
+
+
+def _shortened(summary: str) -> str:
+    """A summary on one line of the prompt's budget."""
+    words = " / ".join(summary.splitlines())
+    return words if len(words) <= SUMMARY_CHARACTERS else words[:SUMMARY_CHARACTERS].rsplit(" ", 1)[0] + "…"
 
 
 def describe_style(style: Style) -> str:
@@ -200,7 +214,8 @@ async def model_candidates(
         sampling=Sampling(max_tokens=MOST_TOKENS, stop=("\n\n",)),
         adapter=adapter.name if adapter else None,
     )
-    evidence = tuple(memory.id for memory in recalled.memories[:MEMORIES])
+    quoted = recalled.earlier.quoted_ids if recalled.earlier is not None else []
+    evidence = tuple(dict.fromkeys([*(memory.id for memory in recalled.memories[:SHOWN_MEMORIES]), *quoted]))
     return tuple(
         Candidate(
             text=sample.text.strip(),

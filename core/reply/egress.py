@@ -44,6 +44,7 @@ def _all(situation: Situation, recalled: Recalled) -> set[MessageId]:
         *(said.id for said in (*recalled.recent, *recalled.memories)),
         *(source for fact in recalled.facts for source in fact.source_ids),
         *(source for line in lines for source in line.sources),
+        *(recalled.earlier.source_ids if recalled.earlier is not None else ()),
     }
 
 
@@ -63,6 +64,9 @@ def for_outside(recalled: Recalled, held: frozenset[MessageId]) -> Recalled:
         facts=tuple(fact for fact in recalled.facts if held.isdisjoint(fact.source_ids)),
         profile=_profile(recalled.profile, held),
         biography=_profile(recalled.biography, held),
+        earlier=recalled.earlier
+        if recalled.earlier is not None and held.isdisjoint(recalled.earlier.source_ids)
+        else None,
     )
 
 

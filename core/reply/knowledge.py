@@ -134,6 +134,8 @@ def _lines(recalled: Recalled) -> Iterator[str]:
     for profile in (recalled.biography, recalled.profile):
         for line in profile.lines if profile is not None else ():
             yield line.statement
+    if recalled.earlier is not None:
+        yield recalled.earlier.summary
 
 
 def _plain(sentence: str, people: frozenset[str]) -> str:

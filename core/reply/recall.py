@@ -4,7 +4,7 @@ A few SQL functions are the only road from stored text to a prompt or a draft; e
 and the reader, and the reader here is always the chat itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,9 +22,10 @@ from core.memory.search import (
     recent_turns,
     search_memory,
 )
+from core.memory.summaries import KnownSummary, known_summaries
 from core.memory.traces import SHOWN
 from core.reply.situation import Situation
-from core.reply.wording import is_deferral, is_question
+from core.reply.wording import is_deferral, is_question, topic_words
 from core.storage.database import Connection, Database, side_by_side
 from core.vocabulary import Origin
 
@@ -32,9 +33,17 @@ LOOKED_THROUGH = 150
 """Lines of the chat in which the owner's own way of putting things off is looked for."""
 
 FOUND = 8
+
+SHOWN_MEMORIES = 3
+"""Of the messages found, so many stand in the prompt."""
+
 FACTS = 6
 PAST_REPLIES = 12
 DEFERRALS = 24
+SESSIONS = 8
+
+SHARED_WORDS = 2
+"""Words of a question's topic that a session's summary must hold to be about it."""
 
 DEFERRAL_WORDS = (
     "let me sleep on it, let me think, let me check and get back to you, will let you know later, not sure yet,"
@@ -72,6 +81,8 @@ class Recalled:
     """Lines in which the owner put something off."""
     profile: Profile | None
     biography: Profile | None
+    earlier: KnownSummary | None = None
+    """The earlier session that fits the turn best, where one does."""
 
     @property
     def most_words(self) -> float | None:
@@ -88,7 +99,7 @@ async def recall(
     Two transactions side by side: the search is most of the time that a turn takes.
     """
     reader = Reader.chat(situation.chat_id)
-    (memories, facts, answered), (recent, deferrals, profile, biography) = await side_by_side(
+    (memories, facts, answered, earlier), (recent, deferrals, profile, biography) = await side_by_side(
         _found(database, situation, reader, vector, model), _around(database, situation, reader, model)
     )
     return Recalled(
@@ -99,6 +110,9 @@ async def recall(
         deferrals=deferrals,
         profile=profile,
         biography=biography,
+        earlier=fitting(
+            earlier, situation.text, shown={said.id for said in (*recent, *memories[:SHOWN_MEMORIES])}
+        ),
     )
 
 
@@ -108,8 +122,8 @@ async def _found(
     reader: Reader,
     vector: NDArray[np.float32] | None,
     model: str,
-) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], tuple[Answered, ...]]:
-    """Messages (best first) and facts about what is asked, and how the owner answered the like."""
+) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], tuple[Answered, ...], tuple[KnownSummary, ...]]:
+    """Messages (best first), facts and sessions about what is asked, and how the owner answered the like."""
     owner_id = situation.account.owner_id
     async with database.owner(owner_id) as connection:
         found = await recall_memory(
@@ -132,10 +146,42 @@ async def _found(
             if wanted
             else []
         )
+        sessions = await known_summaries(
+            connection,
+            owner_id=owner_id,
+            reader=reader,
+            query=" ".join(topic_words(situation.text)),
+            until=situation.since,
+            limit=SESSIONS,
+            drafting=True,
+            told=True,
+        )
     return (
         tuple(sorted(messages, key=lambda said: order[said.id])),
         tuple(facts),
         tuple(_answered(past) for past in found.past),
+        tuple(sessions),
+    )
+
+
+def fitting(
+    sessions: Sequence[KnownSummary], asked: str, *, shown: Collection[MessageId]
+) -> KnownSummary | None:
+    """The first session that is about what is asked, in words of its own: a teacher's or the owner's.
+
+    About it: it holds two words of the question's topic, or the only one. An extract is left out: search
+    finds such lines better (trainer/JOURNAL.md, 2026-11-25). So is what rests on lines that are shown anyway.
+    """
+    topic = topic_words(asked)
+    return next(
+        (
+            session
+            for session in sessions
+            if session.extractor != "local"
+            and len(topic & topic_words(session.summary)) >= min(len(topic), SHARED_WORDS) > 0
+            and not set(session.quoted_ids) <= set(shown)
+        ),
+        None,
     )
 
 

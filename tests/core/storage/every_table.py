@@ -63,6 +63,8 @@ INSERT INTO facts (owner_id, id, subject_kind, subject, kind, statement, confide
 INSERT INTO fact_sources (owner_id, fact_id, message_id) VALUES (%(o)s, 1, 2);
 INSERT INTO topics (owner_id, id, name, audience_id) VALUES (%(o)s, 1, 'spices', 1);
 INSERT INTO topic_sources (owner_id, topic_id, message_id) VALUES (%(o)s, 1, 2);
+INSERT INTO topic_versions (owner_id, topic_id, version, name, description, extractor)
+    VALUES (%(o)s, 1, 1, 'spice', '', 'rules');
 INSERT INTO session_summaries (owner_id, id, session_id, summary, audience_id, extractor)
     VALUES (%(o)s, 1, 1, 'Saffron came', 1, 'rules');
 INSERT INTO summary_sources (owner_id, summary_id, message_id) VALUES (%(o)s, 1, 2);

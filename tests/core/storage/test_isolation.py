@@ -214,6 +214,10 @@ async def test_who_may_learn_what_is_never_answered_without_an_owner_and_a_reade
 
 READS_OF_ONE_OWNER = {
     "build_vector_index": "build_vector_index(%(owner)s, 'model', 3)",
+    "known_commitments": "known_commitments(%(owner)s, 'owner', NULL, NULL, 10)",
+    "known_summaries": "known_summaries(%(owner)s, 'owner', NULL, NULL, 'saffron', NULL, 10)",
+    "known_topics": "known_topics(%(owner)s, 'owner', NULL, NULL, 'spices', 10)",
+    "last_said": "last_said(%(owner)s, 'owner', NULL, 1, 10)",
     "known_facts": "known_facts(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10)",
     "known_facts_of": "known_facts_of(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10, false, ARRAY[1]::bigint[])",
     "read_messages": "read_messages(%(owner)s, 'owner', NULL, ARRAY[1, 2, 3, 4]::bigint[])",
