@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.commands import circles
 from core.ids import OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command()(listen)
     app.command()(export)
     app.command()(audit)
+    circles.register(contacts)
     app.add_typer(contacts, name="contacts")
 
 

@@ -23,9 +23,7 @@ async def drop_words_of_runs(connection: Connection, owner_id: OwnerId, home: Pa
 
     A training that is under way keeps its own until it ends, and looks then whether all of it still stands.
     """
-    cursor = await connection.execute(
-        "SELECT id FROM training_runs WHERE owner_id = %s AND state IN ('running', 'failed')", [owner_id]
-    )
+    cursor = await connection.execute("SELECT id FROM training_runs WHERE owner_id = %s", [owner_id])
     folders = [home / "runs" / str(row[0]) for row in await cursor.fetchall()]
     if folders and (home / "runs").is_dir():
         _drop_words(home / "runs" / ".lock", folders)
@@ -39,6 +37,8 @@ def _drop_words(lock: Path, folders: list[Path]) -> None:
             (folder / "dataset.jsonl").unlink(missing_ok=True)
             for weights in ("sft", "sft.unfinished"):
                 shutil.rmtree(folder / weights, ignore_errors=True)
+        for half_placed in (lock.parent.parent / "adapters").glob("*.unfinished"):
+            shutil.rmtree(half_placed, ignore_errors=True)
 
 
 def _drop(folder: Path) -> bool:

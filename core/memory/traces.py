@@ -8,7 +8,7 @@ until it has ended: by it the platform's echo is known for ours, and a half-done
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.ids import ContactId, DraftId, FactId, MessageId, OwnerId, TurnId
+from core.ids import AudienceId, ContactId, DraftId, FactId, MessageId, OwnerId, TopicId, TurnId
 from core.storage.database import Connection
 
 GONE = "what it rests on was deleted"
@@ -175,6 +175,21 @@ async def withdraw_drafts(
     return len(turns)
 
 
+async def withdraw_from(connection: Connection, owner_id: OwnerId, audience_id: AudienceId, why: str) -> int:
+    """How many drafts on show rested on what that audience may learn; they are withdrawn."""
+    cursor = await connection.execute(
+        """
+        SELECT m.id FROM messages m WHERE m.owner_id = %(owner)s AND m.audience_id = %(audience)s
+        UNION
+        SELECT s.message_id FROM facts f
+        JOIN fact_sources s ON s.owner_id = f.owner_id AND s.fact_id = f.id
+        WHERE f.owner_id = %(owner)s AND f.audience_id = %(audience)s""",
+        {"owner": owner_id, "audience": audience_id},
+    )
+    rests = [MessageId(int(row[0])) for row in await cursor.fetchall()]
+    return await withdraw_drafts(connection, owner_id, rests, why)
+
+
 async def show_anew(connection: Connection, owner_id: OwnerId, turns: Sequence[TurnId]) -> None:
     """Cards that lost drafts are shown with those that are left; where none is left, the turn is drafted anew."""
     values: dict[str, object] = {"owner": owner_id, "turns": list(turns)}
@@ -254,6 +269,7 @@ async def drop_statements(
     fact_id: FactId | None = None,
     contact_id: ContactId | None = None,
     keep_decided: bool = False,
+    keep_topic: TopicId | None = None,
 ) -> Statements:
     """Facts, topics, summaries and commitments that rest on any of the messages, in part or whole.
 
@@ -267,6 +283,7 @@ async def drop_statements(
         "fact": fact_id,
         "contact": contact_id,
         "keep": keep_decided,
+        "topic": keep_topic,
     }
     await connection.execute(
         """
@@ -318,7 +335,7 @@ async def drop_statements(
     summaries = cursor.rowcount
     cursor = await connection.execute(
         """
-        DELETE FROM topics t WHERE t.owner_id = %(owner)s AND EXISTS (
+        DELETE FROM topics t WHERE t.owner_id = %(owner)s AND t.id IS DISTINCT FROM %(topic)s::bigint AND EXISTS (
             SELECT FROM topic_sources s WHERE s.owner_id = t.owner_id AND s.topic_id = t.id
             AND s.message_id = ANY (%(messages)s))""",
         values,

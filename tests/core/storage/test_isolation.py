@@ -214,6 +214,7 @@ async def test_who_may_learn_what_is_never_answered_without_an_owner_and_a_reade
 
 READS_OF_ONE_OWNER = {
     "build_vector_index": "build_vector_index(%(owner)s, 'model', 3)",
+    "facts_kept_back": "facts_kept_back(%(owner)s, 1, 'saffron', NULL, '', 10)",
     "known_facts": "known_facts(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10)",
     "read_messages": "read_messages(%(owner)s, 'owner', NULL, ARRAY[1, 2, 3, 4]::bigint[])",
     "readable_audiences": "(SELECT audience_id FROM readable_audiences(%(owner)s, 'owner', NULL)) a",
