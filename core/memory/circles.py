@@ -113,7 +113,9 @@ async def put_in_circle(
     )
 
 
-async def leave_circle(connection: Connection, owner_id: OwnerId, contact_id: ContactId, circle: str) -> None:
+async def leave_circle(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId, circle: str, merge: int | None = None
+) -> None:
     """What was given to the circle is no longer known to the contact; drafts that rest on it are withdrawn."""
     for audience, members in await _given(connection, owner_id, circle, contact_id, holding=True):
         await withdraw_from(connection, owner_id, audience, LEFT)
@@ -123,7 +125,22 @@ async def leave_circle(connection: Connection, owner_id: OwnerId, contact_id: Co
             if people
             else await ensure_audience(connection, owner_id, "owner")
         )
-        await _move(connection, owner_id, audience, new)
+        await _move(connection, owner_id, audience, new, merge)
+
+
+async def leave_other_circles(
+    connection: Connection, owner_id: OwnerId, contact_id: ContactId, circle: str, merge: int
+) -> None:
+    """What other circles than that one were given is no longer known to the contact; noted for the merge's undoing."""
+    cursor = await connection.execute(
+        """
+        SELECT DISTINCT a.circle FROM audiences a
+        JOIN audience_members m ON m.owner_id = a.owner_id AND m.audience_id = a.id
+        WHERE a.owner_id = %s AND a.kind = 'circle' AND a.circle <> %s AND m.contact_id = %s ORDER BY 1""",
+        [owner_id, circle, contact_id],
+    )
+    for row in await cursor.fetchall():
+        await leave_circle(connection, owner_id, contact_id, str(row[0]), merge)
 
 
 async def _join_earlier(
@@ -154,6 +171,10 @@ async def _given(
     ]
 
 
-async def _move(connection: Connection, owner_id: OwnerId, old: AudienceId, new: AudienceId) -> None:
-    await connection.execute("SELECT move_audience(%s, %s, %s, NULL, 'delete')", [owner_id, old, new])
-    await connection.execute("DELETE FROM audiences WHERE owner_id = %s AND id = %s", [owner_id, old])
+async def _move(
+    connection: Connection, owner_id: OwnerId, old: AudienceId, new: AudienceId, merge: int | None = None
+) -> None:
+    twins = "delete" if merge is None else "leave"
+    await connection.execute("SELECT move_audience(%s, %s, %s, %s, %s)", [owner_id, old, new, merge, twins])
+    if merge is None:
+        await connection.execute("DELETE FROM audiences WHERE owner_id = %s AND id = %s", [owner_id, old])

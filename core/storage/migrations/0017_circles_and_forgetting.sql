@@ -187,8 +187,71 @@ BEGIN
     UPDATE import_changes SET before = before || jsonb_build_object('audience_id', p_new)
     WHERE owner_id = p_owner_id AND kind = 'chat' AND (before ->> 'audience_id')::bigint = p_old;
 END $$;
-REVOKE ALL ON FUNCTION move_audience FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION move_audience TO locum_app;
+-- Rows that a merge moved from one audience to another, and that are still where it put them, go back.
+CREATE FUNCTION restore_audience(p_owner_id bigint, p_merge_id bigint, p_table text, p_old bigint, p_new bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = locum, public, pg_temp AS $$
+BEGIN
+    EXECUTE format(
+        'UPDATE %I t SET audience_id = $3 FROM merge_rows r
+         WHERE r.owner_id = $1 AND r.merge_id = $2 AND r.kind = ''audience'' AND r.before ->> ''table'' = $5
+           AND (r.before ->> ''old'')::bigint = $3 AND (r.before ->> ''new'')::bigint = $4
+           AND t.owner_id = r.owner_id AND t.id = r.row_id AND t.audience_id = $4', p_table)
+    USING p_owner_id, p_merge_id, p_old, p_new, p_table;
+END $$;
+
+-- Statements that are younger than a merge, about the merged contact or known to it, with the side of all
+-- their messages: 'other' or 'keep' where each was said by an account or in a direct chat of that one.
+CREATE FUNCTION statements_since(
+    p_owner_id bigint, p_table text, p_sources text, p_key text, p_about boolean, p_contact_id bigint,
+    p_since timestamptz, p_kept_accounts bigint[], p_other_accounts bigint[],
+    p_kept_chats bigint[], p_other_chats bigint[]
+) RETURNS TABLE (id bigint, audience_id bigint, knows boolean, about boolean, decided boolean, side text, sources bigint[])
+LANGUAGE plpgsql STABLE SET search_path = locum, public, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT t.id, t.audience_id, k.knows, k.about, k.decided,
+                CASE WHEN bool_and(coalesce(m.sender_id = ANY ($5), false) OR m.chat_id = ANY ($7)) THEN ''other''
+                     WHEN bool_and(coalesce(m.sender_id = ANY ($4), false) OR m.chat_id = ANY ($6)) THEN ''keep''
+                     ELSE ''neither'' END,
+                array_agg(m.id)
+         FROM %1$I t
+         CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM audience_members a WHERE a.owner_id = t.owner_id
+                                            AND a.audience_id = t.audience_id AND a.contact_id = $2) AS knows,
+                                    %2$s AS about, %3$s AS decided, %4$s AS given) k
+         JOIN %5$I s ON s.owner_id = t.owner_id AND s.%6$I = t.id
+         JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
+         WHERE t.owner_id = $1 AND (k.knows OR k.about) AND (t.created_at > $3 OR k.given)
+         GROUP BY t.id, t.audience_id, k.knows, k.about, k.decided',
+        p_table,
+        CASE WHEN p_about THEN 't.contact_id = $2' ELSE 'false' END,
+        CASE p_table WHEN 'facts' THEN 't.corrected_at IS NOT NULL OR t.pinned OR t.hidden OR t.audience_set_at IS NOT NULL'
+                     ELSE 'false' END,
+        CASE p_table WHEN 'facts' THEN 'coalesce(t.audience_set_at > $3, false)' ELSE 'false' END,
+        p_sources, p_key)
+    USING p_owner_id, p_contact_id, p_since, p_kept_accounts, p_other_accounts, p_kept_chats, p_other_chats;
+END $$;
+
+CREATE FUNCTION drop_statement(p_owner_id bigint, p_table text, p_id bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = locum, public, pg_temp AS $$
+BEGIN
+    EXECUTE format('DELETE FROM %I WHERE owner_id = $1 AND id = $2', p_table) USING p_owner_id, p_id;
+END $$;
+
+-- A statement in another audience and, where one is given, about another contact; a twin of what stands goes.
+CREATE FUNCTION part_statement(
+    p_owner_id bigint, p_table text, p_id bigint, p_audience_id bigint, p_contact_id bigint
+) RETURNS void LANGUAGE plpgsql SET search_path = locum, public, pg_temp AS $$
+BEGIN
+    EXECUTE format('UPDATE %I SET audience_id = $3 %s WHERE owner_id = $1 AND id = $2', p_table,
+                   CASE WHEN p_contact_id IS NULL THEN '' ELSE ', contact_id = $4' END)
+    USING p_owner_id, p_id, p_audience_id, p_contact_id;
+EXCEPTION WHEN unique_violation THEN
+    PERFORM drop_statement(p_owner_id, p_table, p_id);
+END $$;
+
+REVOKE ALL ON FUNCTION move_audience, restore_audience, statements_since, drop_statement, part_statement FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION move_audience, restore_audience, statements_since, drop_statement, part_statement
+    TO locum_app;
 
 -- ─── May a fact travel ──────────────────────────────────────────────────────────────────────
 
