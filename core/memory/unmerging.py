@@ -448,7 +448,8 @@ async def _part_statement(
 ) -> None:
     if side == "keep":
         return
-    if side == "neither" and not decided:
+    # What is about the other one names the one that stayed.
+    if not decided and (side == "neither" or about):
         await connection.execute("SELECT drop_statement(%s, %s, %s)", [owner_id, table, statement])
         await read_again(connection, owner_id, [MessageId(each) for each in sources])
         return

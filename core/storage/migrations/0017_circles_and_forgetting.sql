@@ -200,7 +200,8 @@ BEGIN
 END $$;
 
 -- Statements that are younger than a merge, about the merged contact or known to it, with the side of all
--- their messages: 'other' or 'keep' where each was said by an account or in a direct chat of that one.
+-- their messages: 'other' or 'keep' where each was said by an account or in a direct chat of that one, and
+-- they are known to just those who know the messages, as these stand apart.
 CREATE FUNCTION statements_since(
     p_owner_id bigint, p_table text, p_sources text, p_key text, p_about boolean, p_contact_id bigint,
     p_since timestamptz, p_kept_accounts bigint[], p_other_accounts bigint[],
@@ -210,7 +211,8 @@ LANGUAGE plpgsql STABLE SET search_path = locum, public, pg_temp AS $$
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.id, t.audience_id, k.knows, k.about, k.decided,
-                CASE WHEN bool_and(coalesce(m.sender_id = ANY ($5), false) OR m.chat_id = ANY ($7)) THEN ''other''
+                CASE WHEN bool_or(m.audience_id <> t.audience_id) THEN ''neither''
+                     WHEN bool_and(coalesce(m.sender_id = ANY ($5), false) OR m.chat_id = ANY ($7)) THEN ''other''
                      WHEN bool_and(coalesce(m.sender_id = ANY ($4), false) OR m.chat_id = ANY ($6)) THEN ''keep''
                      ELSE ''neither'' END,
                 array_agg(m.id)

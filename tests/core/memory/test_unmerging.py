@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -117,12 +117,6 @@ async def rows(connection: Connection, tables: Sequence[str] = REMEMBERED) -> di
     """Every row of these tables, but for the audiences' numbers: whom they name instead."""
     found: dict[str, list[str]] = {}
     for table in tables:
-        statement = sql.SQL(
-            "SELECT to_jsonb(t) - 'audience_id' - 'tsv' - 'batch_id' - 'created_at' || jsonb_build_object('to', ("
-            " SELECT concat_ws(' ', a.kind, a.chat_id, a.circle, a.digest) FROM audiences a"
-            " WHERE to_jsonb(t) ? 'audience_id' AND a.id = (to_jsonb(t) ->> 'audience_id')::bigint))::text"
-            " FROM {} t ORDER BY 1"
-        ).format(sql.Identifier(table))
         cursor = await connection.execute(
             sql.SQL("SELECT x::text FROM ({}) q(x) ORDER BY 1").format(
                 sql.SQL(
@@ -132,10 +126,12 @@ async def rows(connection: Connection, tables: Sequence[str] = REMEMBERED) -> di
                 ).format(sql.Identifier(table))
             )
         )
-        del statement
         found[table] = [str(row[0]) for row in await cursor.fetchall()]
     return found
 
+
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A failing world is small already, and each try takes seconds."""
 
 SAYINGS = st.lists(
     st.tuples(
@@ -199,7 +195,7 @@ async def learn(database: Database, owner: OwnerId) -> None:
     await refresh_profiles(database, owner)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
 @given(before=SAYINGS, circles=CIRCLES)
 async def test_merging_and_taking_apart_changes_nothing(
     database: Database, before: list[tuple[str, str, bool, str]], circles: tuple[str, str, str]
@@ -218,7 +214,7 @@ async def test_merging_and_taking_apart_changes_nothing(
         assert await cursor.fetchone() == (0,)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
 @given(before=SAYINGS, since=SAYINGS, circles=CIRCLES)
 async def test_nobody_learns_more_by_merging_and_taking_apart(
     database: Database,
@@ -237,7 +233,10 @@ async def test_nobody_learns_more_by_merging_and_taking_apart(
         merged = {m for m in earlier if await people.sees(connection, "Ines", m)}
         assert merged <= knew["Ines"] | knew["Inès"]
         assert {m for m in earlier if await people.sees(connection, "Bo", m)} == knew["Bo"]
-    later = await told(database, people, since)
+    # There is no Inès now: what is given to her is given to Ines.
+    later = await told(
+        database, people, [(where, text, mine, to.replace("Inès", "Ines")) for where, text, mine, to in since]
+    )
     await learn(database, owner)
     async with database.owner(owner) as connection:
         await people.part(connection)
@@ -294,7 +293,7 @@ async def test_what_came_since_goes_to_the_one_by_whose_account_it_came(
         told = {fact.statement: fact.contact_id for fact in await list_facts(connection, owner)}
         assert told == {
             "Inès lives in Lyon": people.found["Inès"].id,
-            "Ines has a cat named Pip": people.found["Ines"].id,
+            "Ines has a cat called Pip": people.found["Ines"].id,
         }
         assert [await people.sees(connection, name, slack) for name in NAMES] == [False, True, False]
         assert [await people.sees(connection, name, telegram) for name in NAMES] == [True, False, False]
