@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
-from core.commands import consents
+from core.commands import consents, retention
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -82,6 +82,7 @@ def register(app: typer.Typer) -> None:
     ):
         memory.command(name)(command)
     consents.register(memory)
+    retention.register(memory)
     app.add_typer(memory, name="memory")
 
 
