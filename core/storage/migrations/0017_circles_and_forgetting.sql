@@ -285,6 +285,10 @@ CREATE FUNCTION facts_kept_back(
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
+DECLARE
+    -- Whose card it would stand on: what may not leave where it was said is not shown on another platform.
+    v_platform text := (SELECT a.platform FROM chats c JOIN accounts a ON a.owner_id = c.owner_id AND a.id = c.account_id
+                        WHERE c.owner_id = p_owner_id AND c.id = p_chat_id);
 BEGIN
     IF p_chat_id IS NULL OR p_limit IS NULL THEN
         RAISE EXCEPTION 'a chat and a limit are required' USING ERRCODE = 'invalid_parameter_value';
@@ -315,7 +319,8 @@ BEGIN
               SELECT FROM fact_sources s
               JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
               JOIN sources u ON u.owner_id = m.owner_id AND u.id = m.source_id
-              WHERE s.owner_id = p_owner_id AND s.fact_id = o.id AND NOT u.may_draft)
+              WHERE s.owner_id = p_owner_id AND s.fact_id = o.id
+                AND (NOT u.may_draft OR NOT u.may_leave AND u.platform <> v_platform AND v_platform <> 'console'))
     ), terms AS MATERIALIZED (
         SELECT t.query, t.idf FROM search_terms(p_owner_id, p_query) t
     ), whole AS (
