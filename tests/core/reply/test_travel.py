@@ -3,7 +3,7 @@
 import pytest
 
 from core.events import DraftVerb
-from core.ids import ContactId, OwnerId
+from core.ids import ChatId, ContactId, OwnerId
 from core.memory.circles import put_in_circle
 from core.memory.extraction import extract_new
 from core.memory.index import index_messages
@@ -113,12 +113,12 @@ async def test_what_the_owner_is_asked_about_is_never_answered_unasked(
     await world.remember(("are you in Oslo?", "no, not there"))
     async with database.owner(world.owner) as connection:
         cursor = await connection.execute("SELECT id FROM chats WHERE platform_chat_id = 'ines'")
-        (chat,) = await cursor.fetchone() or (0,)
-        await set_mode(connection, world.owner, chat, Mode.AUTO)
+        (row,) = await cursor.fetchall()
+        await set_mode(connection, world.owner, ChatId(int(row[0])), Mode.AUTO)
     await ask(world)
     await world.pump(seconds=10)
     assert (world.bot.sent == []) == told_kit, "without the question it is answered unasked"
-    assert (world.card.question is not None) == told_kit
+    assert [card.question is not None for card in world.bot.cards.values()] == [True] * told_kit
 
 
 async def test_nobody_is_asked_about_what_the_chat_knows_or_what_nobody_was_told(world: World) -> None:
