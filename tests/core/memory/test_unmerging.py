@@ -133,6 +133,8 @@ async def rows(connection: Connection, tables: Sequence[str] = REMEMBERED) -> di
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """A failing world is small already, and each try takes seconds."""
 
+SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large)
+
 SAYINGS = st.lists(
     st.tuples(
         st.sampled_from(("Ines", "Inès", "Bo", "both", "with Bo")),
@@ -195,7 +197,7 @@ async def learn(database: Database, owner: OwnerId) -> None:
     await refresh_profiles(database, owner)
 
 
-@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=SLOW)
 @given(before=SAYINGS, circles=CIRCLES)
 async def test_merging_and_taking_apart_changes_nothing(
     database: Database, before: list[tuple[str, str, bool, str]], circles: tuple[str, str, str]
@@ -214,7 +216,7 @@ async def test_merging_and_taking_apart_changes_nothing(
         assert await cursor.fetchone() == (0,)
 
 
-@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=SLOW)
 @given(before=SAYINGS, since=SAYINGS, circles=CIRCLES)
 async def test_nobody_learns_more_by_merging_and_taking_apart(
     database: Database,
