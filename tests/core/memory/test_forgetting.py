@@ -264,6 +264,8 @@ async def test_a_deletion_on_the_platform_reaches_whatever_quotes_the_message(
         await delete_messages(connection, owner, world.chats["Kit"], ["m1", "m3"], NOON)
     assert await holding(conninfo, "xylo") == []
     async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT name FROM adapters WHERE state = 'retired' ORDER BY id")
+        assert await cursor.fetchall() == [("night-1",), ("night-2",)], "what learned from it serves no more"
         cursor = await connection.execute("SELECT outcome, final_text FROM labels")
         assert await cursor.fetchall() == [("edited", "")]
         cursor = await connection.execute("SELECT event_key FROM inbox_events ORDER BY id")
