@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
-from core.bot import Card, CardDraft, Evidence
+from core.bot import Card, CardDraft, CardQuestion, Evidence
+from core.events import DraftVerb
 
 MOST_INCOMING = 5
 MOST_EVIDENCE = 3
 LINE = 200
 """Characters of one quoted line."""
+
+NAME = 30
+"""Characters of a button's label."""
 
 LARGEST_DRAFT = 2**63 - 1
 """Postgres numbers drafts no further."""
@@ -44,6 +48,15 @@ class CardText:
     """The latest lines that wait for an answer; what was left out of them is said first."""
     drafts: tuple[DraftText, ...]
     note: str
+    question: "QuestionText | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionText:
+    """What the card asks first, and its buttons: (label, verb), all for the card's first draft."""
+
+    text: str
+    answers: tuple[tuple[str, DraftVerb], ...]
 
 
 def card_text(card: Card) -> CardText:
@@ -56,6 +69,18 @@ def card_text(card: Card) -> CardText:
         incoming=(f"({left_out} earlier lines)", *lines) if left_out > 0 else lines,
         drafts=tuple(_draft(number, draft) for number, draft in enumerate(card.drafts, start=1)),
         note=card.note,
+        question=question_text(card.question) if card.question is not None and card.drafts else None,
+    )
+
+
+def question_text(question: CardQuestion) -> QuestionText:
+    """The question in words, and the owner's answers to it."""
+    people = question.people[0] if len(question.people) == 1 else f"these {len(question.people)}"
+    where = f" (said in {_clipped(question.told_in)})" if question.told_in else ""
+    circle = ((f"Tell {question.circle}"[:NAME], DraftVerb.CIRCLE),) if question.circle else ()
+    return QuestionText(
+        text=f"{_clipped(question.statement)}{where}. May {people} know?",
+        answers=((f"Tell {people}"[:NAME], DraftVerb.TELL), *circle, ("Keep it", DraftVerb.KEEP)),
     )
 
 

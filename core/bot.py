@@ -92,6 +92,19 @@ class CardDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardQuestion:
+    """Something that the owner told others and that would answer this: may it be told here? For the owner alone."""
+
+    statement: str
+    told_in: str
+    """Titles of the chats where it was said."""
+    people: tuple[str, ...]
+    """Who would learn it."""
+    circle: str = ""
+    """The circle that all of them are in; empty where there is none to be given it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """A slate, as the owner is shown it: what it answers, and up to three drafts."""
 
@@ -103,6 +116,8 @@ class Card:
     drafts: tuple[CardDraft, ...]
     note: str = ""
     ticket: str = ""
+    question: CardQuestion | None = None
+    """Answered by `tell`, `circle` or `keep` on the card's first draft."""
 
 
 @runtime_checkable

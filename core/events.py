@@ -35,6 +35,12 @@ class DraftVerb(StrEnum):
     DISCARD = "discard"
     MUTE = "mute"
     WHY = "why"
+    TELL = "tell"
+    """What the card asks about may be told to the people of this chat."""
+    CIRCLE = "circle"
+    """It may be told to the circle that they are in."""
+    KEEP = "keep"
+    """It stays with those who know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from core.bot import CardDraft, Evidence
+from core.bot import CardDraft, CardQuestion, Evidence
 from core.events import ChatRef, Person
 from core.ids import ChatId, ContactId, FactId, SummaryId, TopicId, TurnId
 from core.vocabulary import DraftState, Mode, Origin, TurnState
@@ -88,6 +88,7 @@ class DeskCard:
     mode: Mode
     incoming: tuple[Evidence, ...]
     drafts: tuple[DeskDraft, ...]
+    question: CardQuestion | None
     outcome: str
     """Empty while the card waits for the owner."""
     closed_at: datetime | None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from bots.card_text import QuestionText, question_text
 from bots.console.board import Board, DeskCard, DeskDraft, Stage
 from bots.console.bot import ConsoleBot
 from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, value_of, when
@@ -134,8 +135,19 @@ class Desk:
                     tag("time", "muted", when(said.sent_at), datetime=said.sent_at.isoformat())
         if card.turn_id in self._reasons:
             draw_reasons(self._reasons[card.turn_id])
+        if card.question and card.drafts:
+            self._draw_question(card, question_text(card.question))
         for number, draft in enumerate(card.drafts, start=1):
             self._draw_draft(card, draft, number)
+
+    def _draw_question(self, card: DeskCard, question: QuestionText) -> None:
+        """Whether something that was told to others may be told here: one tap."""
+        first = card.drafts[0].draft.draft
+        with tag("section", "draft", aria_label="A question to you"):
+            tag("p", "draft-text", question.text)
+            with tag("div", "actions"):
+                for label, verb in question.answers:
+                    button(label, lambda verb=verb: self._answer(card, first, verb))
 
     def _draw_draft(self, card: DeskCard, draft: DeskDraft, number: int) -> None:
         shown = draft.draft
@@ -211,6 +223,11 @@ class Desk:
         self._bot.press(card.chat, draft, verb, text)
         self._pressed[draft] = verb
         self._redraw(card)
+        self._on_press()
+
+    def _answer(self, card: DeskCard, draft: int, verb: DraftVerb) -> None:
+        """The drafts stay as they are until the card comes anew."""
+        self._bot.press(card.chat, draft, verb)
         self._on_press()
 
     def _edit(self, card: DeskCard, draft: DeskDraft) -> None:

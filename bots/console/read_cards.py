@@ -12,6 +12,7 @@ from bots.console.board import DeskCard, DeskDraft, Stage
 from core.bot import CardDraft, Evidence
 from core.events import ChatRef
 from core.ids import ChatId, OwnerId, TurnId
+from core.reply.travel import read_question
 from core.storage.database import Connection
 from core.vocabulary import DraftState, Intent, Mode, Risk
 
@@ -67,6 +68,11 @@ async def read_cards(connection: Connection, owner_id: OwnerId) -> tuple[DeskCar
     of_turn: defaultdict[int, list[DeskDraft]] = defaultdict(list)
     for draft in drafts:
         of_turn[draft.turn_id].append(_desk_draft(draft, evidence.get(draft.id, ())))
+    questions = {
+        card.turn_id: await read_question(connection, owner_id, card.turn_id)
+        for card in cards
+        if card.closed_at is None
+    }
     return tuple(
         DeskCard(
             turn_id=card.turn_id,
@@ -81,6 +87,7 @@ async def read_cards(connection: Connection, owner_id: OwnerId) -> tuple[DeskCar
             mode=Mode(card.mode),
             incoming=incoming.get(card.turn_id, ()),
             drafts=tuple(of_turn[card.turn_id]),
+            question=questions.get(card.turn_id),
             outcome=card.outcome,
             closed_at=card.closed_at,
         )
@@ -114,7 +121,8 @@ async def _drafts(connection: Connection, owner_id: OwnerId, turns: Sequence[Tur
             SELECT d.turn_id, d.id, d.text, d.intent, d.origin, d.confidence, d.risks, a.name AS adapter,
                    d.state, coalesce(nullif(o.reason, ''), d.reason) AS reason, l.final_text
             FROM cards k
-            JOIN drafts d ON d.owner_id = k.owner_id AND d.turn_id = k.turn_id AND d.version = k.version
+            JOIN drafts d ON d.owner_id = k.owner_id AND d.turn_id = k.turn_id AND d.version = (
+                SELECT max(n.version) FROM drafts n WHERE n.owner_id = k.owner_id AND n.turn_id = k.turn_id)
             LEFT JOIN adapters a ON a.owner_id = d.owner_id AND a.id = d.adapter_id
             LEFT JOIN labels l ON l.owner_id = d.owner_id AND l.draft_id = d.id
             LEFT JOIN LATERAL (

@@ -71,6 +71,8 @@ def pages(card: CardText, footer: str = "") -> tuple[str, ...]:
 def _parts(card: CardText, footer: str) -> Iterator[str]:
     said = "\n".join(f"> {quoted(line)}" for line in card.incoming)
     yield from split_text("\n".join(filter(None, (f"**{quoted(card.title)}**", said))), PAGE)
+    if card.question:
+        yield from split_text(f"**{quoted(card.question.text)}**", PAGE)
     for draft in card.drafts:
         yield from _draft(draft)
     below = "\n".join(filter(None, (quoted(card.note), footer)))
@@ -88,14 +90,16 @@ def _draft(draft: DraftText) -> Iterator[str]:
 
 
 def buttons(card: CardText, chat: str, *, can_post: bool) -> list[Raw]:
-    """A row to post, a row to edit, and a row for the card as a whole."""
+    """A row for the card's question, one to post, one to edit, and one for the card as a whole."""
     if not card.drafts:
         return []
     first = card.drafts[0].draft
     several = len(card.drafts) > 1
     rows: list[Raw] = []
+    if card.question:
+        rows.append(_row(*(_button(label, verb, first, chat, GREY) for label, verb in card.question.answers)))
     if can_post:
-        rows = [
+        rows += [
             _row(
                 *(
                     _button(f"{name} {d.number}" if several else name, verb, d.draft, chat, style)

@@ -54,6 +54,10 @@ def card_blocks(card: Card, permalink: str) -> list[Json]:
         blocks.append(section("\n".join(words.incoming)))
     if permalink:
         blocks.append(link(permalink, "Open it in Slack"))
+    if words.question:
+        value = packed(card.chat, words.drafts[0].draft)
+        blocks.append(section(words.question.text, "question"))
+        blocks.append(actions(*(button(label, verb.value, value) for label, verb in words.question.answers)))
     for draft in words.drafts:
         blocks += _draft_blocks(card.chat, draft)
     if words.note:

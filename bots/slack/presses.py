@@ -15,7 +15,17 @@ from core.errors import AccessRevoked, BadInput, NotAllowed, PlatformError
 from core.events import Author, ChatRef, DraftAction, DraftVerb, Event, SuggestAsked
 from core.vocabulary import Mode
 
-VERBS = {"send": DraftVerb.SEND, "discard": DraftVerb.DISCARD, "mute": DraftVerb.MUTE}
+VERBS = {
+    verb.value: verb
+    for verb in (
+        DraftVerb.SEND,
+        DraftVerb.DISCARD,
+        DraftVerb.MUTE,
+        DraftVerb.TELL,
+        DraftVerb.CIRCLE,
+        DraftVerb.KEEP,
+    )
+}
 
 OWN_MESSAGE = "Choose a message that somebody wrote to you."
 UNKNOWN_CHAT = "Slack does not let Locum read that chat."
@@ -27,9 +37,7 @@ class Presses:
     def __init__(self, reading: Reading, panel: Panel, desk: Desk, clock: Clock) -> None:
         self._reading, self._panel, self._desk, self._clock = reading, panel, desk, clock
         self._actions: dict[str, Callable[[Json, Json], Awaitable[list[Event]]]] = {
-            "send": self._act,
-            "discard": self._act,
-            "mute": self._act,
+            **dict.fromkeys(VERBS, self._act),
             "edit": self._edit,
             "why": self._why,
             "use": self._use,

@@ -21,12 +21,16 @@ PIECE = 3500
 """UTF-16 units of a long draft that stand on one page, so that its heading fits beside them."""
 
 SEND, EDIT, WHY, DISCARD, MUTE = "s", "e", "w", "d", "m"
+TELL, CIRCLE, KEEP = "t", "c", "k"
 VERBS = {
     SEND: DraftVerb.SEND,
     EDIT: DraftVerb.EDIT,
     WHY: DraftVerb.WHY,
     DISCARD: DraftVerb.DISCARD,
     MUTE: DraftVerb.MUTE,
+    TELL: DraftVerb.TELL,
+    CIRCLE: DraftVerb.CIRCLE,
+    KEEP: DraftVerb.KEEP,
 }
 DRAFT = "d"
 """What a card's buttons say begins so; see `button_data`."""
@@ -70,6 +74,8 @@ def pages_of(card: Card) -> tuple[Page, ...]:
 
 def _blocks(text: CardText) -> Iterator[Page]:
     yield _head(text)
+    if text.question:
+        yield _line(f"\n{quoted(text.question.text)}", MessageEntity.BOLD)
     for draft in text.drafts:
         yield from _draft(draft)
     if text.note:
@@ -110,6 +116,9 @@ def keyboard_of(card: Card, *, can_send: bool) -> InlineKeyboardMarkup:
     """Each draft's own buttons in a row, then what concerns all of them."""
     text = card_text(card)
     rows = [_row(draft, can_send=can_send, alone=len(text.drafts) == 1) for draft in text.drafts]
+    if text.question:
+        first, letters = text.drafts[0].code, {verb: letter for letter, verb in VERBS.items()}
+        rows.insert(0, [_button(label, letters[verb], first) for label, verb in text.question.answers])
     if text.drafts:
         code = text.drafts[0].code
         rows.append([_button("Discard", DISCARD, code), _button("Mute", MUTE, code)])

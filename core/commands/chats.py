@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.commands import circles, unmerging
 from core.ids import OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
     app.command()(listen)
     app.command()(export)
     app.command()(audit)
+    circles.register(contacts)
+    unmerging.register(contacts)
     app.add_typer(contacts, name="contacts")
 
 
@@ -162,7 +165,10 @@ def merge(
     other: Annotated[str, typer.Argument(help="The contact that becomes part of it.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Two contacts are one person: one memory from now on, a register for each platform. For good."""
+    """Two contacts are one person: one memory from now on, a register for each platform.
+
+    'locum contacts unmerge' takes them apart again.
+    """
 
     async def change(connection: Connection, owner_id: OwnerId) -> str:
         one, two = (
@@ -171,7 +177,7 @@ def merge(
         )
         if not yes and not typer.confirm(
             f"What either of {one.name} ({one.id}) and {two.name} ({two.id}) was told may then be told to the "
-            "other, for good. Go on?",
+            "other. Go on?",
             err=True,
         ):
             return "Nothing was changed."

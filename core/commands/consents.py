@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import BadInput
-from core.ids import FactId
+from core.ids import FactId, OwnerId
+from core.memory.circles import circle_name
 from core.memory.consents import (
     Source,
     Wishes,
@@ -24,10 +25,10 @@ from core.memory.consents import (
     opt_in,
     opt_out,
 )
-from core.memory.forgetting import find_message
+from core.memory.forgetting import find_everything_of, find_message, find_topic, forget
 from core.memory.profiling import refresh_profiles
 from core.memory.references import find_contact
-from core.memory.sharing import Audience, share_fact, share_message
+from core.memory.sharing import Audience, share_contact, share_fact, share_message, share_topic
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
 from core.storage.database import Connection
@@ -45,6 +46,8 @@ class Row(StrEnum):
 
     MESSAGE = "message"
     FACT = "fact"
+    TOPIC = "topic"
+    CONTACT = "contact"
 
 
 def register(memory: typer.Typer) -> None:
@@ -105,59 +108,94 @@ def consents(
 
 def audience(
     kind: Annotated[Row, typer.Argument(help="What it is.")],
-    what: Annotated[str, typer.Argument(help="Which: its number; a message also by its platform's id.")],
+    what: Annotated[
+        str,
+        typer.Argument(help="Which: its number; a message also by its platform's id, the others by name."),
+    ],
     *,
     anyone: Annotated[bool, typer.Option("--anyone", help="Anyone may learn it.")] = False,
     owner: Annotated[bool, typer.Option("--owner", help="Nobody but you.")] = False,
     contact: Annotated[
         list[str] | None, typer.Option(help="Exactly this contact; give it again for more.")
     ] = None,
+    circle: Annotated[
+        str | None, typer.Option(help="Everybody who is in this circle now; who joins later is not given it.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say who may learn a message or a fact, from now on.
+    """Say who may learn a message, a fact, what a topic rests on, or what was said with a contact.
 
     Where a message may be learned by fewer, what was concluded from it is read anew. A fact can be known
-    more widely than the messages that say it: those keep their own audience.
+    more widely than the messages that say it: those keep their own audience. What is said later to a
+    contact, or on a topic, has the audience of where it is said.
     """
-    if [anyone, owner, bool(contact)].count(True) != 1:
-        raise BadInput("Give one of --anyone, --owner, or --contact (once for each contact).")
+    if [anyone, owner, bool(contact), circle is not None].count(True) != 1:
+        raise BadInput("Give one of --anyone, --owner, --circle, or --contact (once for each contact).")
 
     async def work(locum: Locum, connection: Connection) -> None:
         people = [await find_contact(connection, locum.owner_id, name) for name in contact or ()]
         wanted = Audience(
-            kind="anyone" if anyone else "owner" if owner else "contacts",
+            kind="anyone" if anyone else "owner" if owner else "contacts" if contact else "circle",
             contacts=tuple(sorted({person.id for person in people})),
+            circle=circle_name(circle) if circle is not None else "",
         )
-        if kind is Row.MESSAGE:
-            (number,) = (await find_message(connection, locum.owner_id, what)).messages
-            await share_message(connection, locum.owner_id, number, wanted)
-        else:
-            if not what.isdigit():
-                raise BadInput(f"'{what}' is no fact's number: 'locum memory facts' shows them.")
-            number = FactId(int(what))
-            await share_fact(connection, locum.owner_id, number, wanted)
+        number = await _share(connection, locum.owner_id, kind, what, wanted)
         if as_json:
-            _print_json(
-                {"kind": kind, "id": number, "audience": wanted.kind, "contacts": list(wanted.contacts)}
-            )
+            _print_json({**asdict(wanted), "kind": kind, "id": number, "audience": wanted.kind})
             return
-        names = ", ".join(sorted({person.name for person in people})) or wanted.kind
+        names = ", ".join(sorted({person.name for person in people})) or wanted.circle or wanted.kind
         out.print(said(f"The {kind} {number} may be learned by: {names}."))
 
     _run(work)
 
 
+async def _share(connection: Connection, owner_id: OwnerId, kind: Row, what: str, wanted: Audience) -> int:
+    """The number of what was shared."""
+    match kind:
+        case Row.MESSAGE:
+            (number,) = (await find_message(connection, owner_id, what)).messages
+            await share_message(connection, owner_id, number, wanted)
+        case Row.FACT:
+            if not what.isdigit():
+                raise BadInput(f"'{what}' is no fact's number: 'locum memory facts' shows them.")
+            number = FactId(int(what))
+            await share_fact(connection, owner_id, number, wanted)
+        case Row.TOPIC:
+            target = await find_topic(connection, owner_id, what)
+            assert target.topic_id is not None, "a topic was found"  # noqa: S101 -- for the type checker
+            number = target.topic_id
+            await share_topic(connection, owner_id, number, target, wanted)
+        case Row.CONTACT:
+            target = await find_everything_of(connection, owner_id, what)
+            assert target.contact_id is not None, "a contact was found"  # noqa: S101 -- for the type checker
+            number = target.contact_id
+            await share_contact(connection, owner_id, number, target, wanted)
+    return number
+
+
 def leave_out(
     contact: Annotated[str, typer.Argument(help="A name, a platform's id, or the number Locum shows.")],
     *,
+    forget_too: Annotated[
+        bool, typer.Option("--forget", help="Forget them too: name, messages and all that rests on them.")
+    ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Their messages so far stay with you; nothing is concluded from them."),
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="No longer.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Leave a contact out of profiles and of training, without forgetting them.
+    """Leave a contact out: what they write from now on is not stored, and gets no drafts, until --undo.
 
-    Their profile and what was concluded from their words go, also what you corrected or pinned of it.
-    Their messages so far stay; new ones are not stored, and get no drafts, until --undo.
+    Say what becomes of what they wrote before. --forget removes it everywhere, as 'forget contact' does,
+    with the direct chats that you had. --keep leaves you the messages; their profile and what was concluded
+    from their words go all the same, also what you corrected or pinned of it, and nothing is trained on it.
     """
+    if [forget_too, keep, undo].count(True) != 1:
+        raise BadInput(
+            "Give --forget, and what they wrote is removed everywhere, or --keep, and the messages stay with you."
+        )
 
     async def work(locum: Locum, connection: Connection) -> None:
         found = await find_contact(connection, locum.owner_id, contact)
@@ -166,12 +204,22 @@ def leave_out(
             await opt_in(connection, locum.owner_id, found)
         else:
             gone = await opt_out(connection, locum.owner_id, found)
+        if forget_too:
+            everything = await find_everything_of(connection, locum.owner_id, str(found.id))
+            await forget(connection, locum.owner_id, everything)
         if as_json:
             _print_json(
-                {"contact": found.id, "name": found.name, "opted_out": not undo, "withdrawn": asdict(gone)}
+                {
+                    "contact": found.id,
+                    "name": found.name,
+                    "opted_out": not undo,
+                    "forgotten": forget_too,
+                    "withdrawn": asdict(gone),
+                }
             )
             return
-        out.print(said(f"{found.name} is {'no longer ' if undo else ''}left out."))
+        too = ", and forgotten" if forget_too else ""
+        out.print(said(f"{found.name} is {'no longer ' if undo else ''}left out{too}."))
         _show_withdrawn(gone)
 
     _run(work, refresh=True)

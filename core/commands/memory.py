@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from core.audience import Reader
-from core.commands import consents, fact_search, memory_profiles, memory_topics
+from core.commands import consents, fact_search, memory_profiles, memory_topics, retention
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -65,6 +65,8 @@ class Kind(StrEnum):
     FACT = "fact"
     CONTACT = "contact"
     CHAT = "chat"
+    TOPIC = "topic"
+    EVERYTHING = "everything"
 
 
 def register(app: typer.Typer) -> None:
@@ -83,6 +85,7 @@ def register(app: typer.Typer) -> None:
     memory_topics.register(memory)
     consents.register(memory)
     fact_search.register(memory)
+    retention.register(memory)
     app.add_typer(memory, name="memory")
 
 
@@ -195,9 +198,16 @@ def hide(
 
 
 def forget(
-    kind: Annotated[Kind, typer.Argument(help="What is to be forgotten.")],
-    what: Annotated[str, typer.Argument(help="Which: a number, a platform's id, or a name.")],
+    kind: Annotated[
+        Kind | None, typer.Argument(help="What is to be forgotten; nothing with --before.")
+    ] = None,
+    what: Annotated[
+        str, typer.Argument(help="Which: a number, a platform's id, or a name; nothing with 'everything'.")
+    ] = "",
     *,
+    before: Annotated[
+        str | None, typer.Option("--before", help="All that was said before that day: YYYY-MM-DD.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     keep_messages: Annotated[
         bool, typer.Option("--keep-messages", help="With 'fact': remove the fact alone, for good.")
@@ -209,16 +219,17 @@ def forget(
 ) -> None:
     """Show what will go, ask, and remove it everywhere it left a trace.
 
-    A fact goes with the messages that say it. Adapters that learned from any of it are retired at once.
-    What is removed is gone for every query at once, and in the next night, or with --purge now, from the
-    pages of the database and its log. Backups made before keep it.
+    A fact goes with the messages that say it, a topic with its messages. 'everything' leaves your logins,
+    rules and the audit; what is said from then on is kept as before. Adapters that learned from any of it
+    are retired at once. What is removed is gone for every query at once, and in the next night, or with
+    --purge now, from the pages of the database and its log. Backups made before keep it.
     """
 
     async def work(locum: Locum, connection: Connection) -> None:
         if keep_messages:
             await _bury(connection, locum, kind, what, yes=yes, as_json=as_json)
             return
-        target = await _target(connection, locum, kind, what)
+        target = await _target(connection, locum, kind, what, before)
         async with connection.transaction(force_rollback=True):
             would = await forgetting.forget(connection, locum.owner_id, target)
         if not _agreed(would, yes=yes, as_json=as_json):
@@ -309,12 +320,35 @@ def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
     return (after - timedelta(microseconds=1)).astimezone(UTC)
 
 
+def _start_of_day(text: str | None, settings: Settings) -> datetime:
+    """The first moment of that day, in the owner's time zone."""
+    end = _end_of_day(text, settings)
+    assert end is not None, "a day is given"  # noqa: S101 -- for the type checker
+    return (end + timedelta(microseconds=1)).astimezone(ZoneInfo(settings.time_zone)) - timedelta(days=1)
+
+
 async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
     return None if text in (None, "owner") else await find_reader(connection, locum.owner_id, text)
 
 
-async def _target(connection: Connection, locum: Locum, kind: Kind, what: str) -> Target:
+async def _target(
+    connection: Connection, locum: Locum, kind: Kind | None, what: str, before: str | None
+) -> Target:
+    if (kind is None) == (before is None):
+        raise BadInput(
+            "Say what is to be forgotten, as in 'forget contact Ines', or --before a day; not both."
+        )
+    if kind is not None and (kind is Kind.EVERYTHING) == bool(what):
+        raise BadInput("Give which one; 'everything' stands alone.")
     match kind:
+        case None:
+            return await forgetting.find_before(
+                connection, locum.owner_id, _start_of_day(before, locum.settings)
+            )
+        case Kind.EVERYTHING:
+            return await forgetting.find_everything(connection, locum.owner_id)
+        case Kind.TOPIC:
+            return await forgetting.find_topic(connection, locum.owner_id, what)
         case Kind.MESSAGE:
             return await forgetting.find_message(connection, locum.owner_id, what)
         case Kind.FACT:
@@ -326,7 +360,7 @@ async def _target(connection: Connection, locum: Locum, kind: Kind, what: str) -
 
 
 async def _bury(
-    connection: Connection, locum: Locum, kind: Kind, what: str, *, yes: bool, as_json: bool
+    connection: Connection, locum: Locum, kind: Kind | None, what: str, *, yes: bool, as_json: bool
 ) -> None:
     if kind != Kind.FACT:
         raise BadInput("--keep-messages goes with 'fact': a message cannot be forgotten and kept.")

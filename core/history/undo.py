@@ -241,7 +241,7 @@ async def _remove_contacts(connection: Connection, owner_id: OwnerId, batch: Bat
     )
     await connection.execute(
         """
-        DELETE FROM audiences a WHERE a.owner_id = %s AND a.kind = 'contacts'
+        DELETE FROM audiences a WHERE a.owner_id = %s AND a.kind IN ('contacts', 'circle')
           AND NOT EXISTS (SELECT FROM audience_members m
                           WHERE m.owner_id = a.owner_id AND m.audience_id = a.id)
           AND NOT EXISTS (SELECT FROM messages m WHERE m.owner_id = a.owner_id AND m.audience_id = a.id)

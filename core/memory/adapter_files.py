@@ -21,30 +21,26 @@ async def drop_files(connection: Connection, owner_id: OwnerId, home: Path) -> l
 async def drop_words_of_runs(connection: Connection, owner_id: OwnerId, home: Path) -> None:
     """Words and weights that trainings which were cut short left behind; such a run would read memory anew.
 
-    And of every run the samples of what its filters dropped. A training that is under way keeps its own until
+    And of every run what else holds words. A training that is under way keeps its own until
     it ends, and looks then whether all of it still stands.
     """
-    cursor = await connection.execute(
-        "SELECT id, state IN ('running', 'failed') FROM training_runs WHERE owner_id = %s", [owner_id]
-    )
-    folders = {home / "runs" / str(row[0]): bool(row[1]) for row in await cursor.fetchall()}
+    cursor = await connection.execute("SELECT id FROM training_runs WHERE owner_id = %s", [owner_id])
+    folders = [home / "runs" / str(row[0]) for row in await cursor.fetchall()]
     if folders and (home / "runs").is_dir():
         _drop_words(home / "runs" / ".lock", folders)
 
 
-def _drop_words(lock: Path, folders: dict[Path, bool]) -> None:
-    """Of each folder what it holds, where True; else the samples alone."""
+def _drop_words(lock: Path, folders: list[Path]) -> None:
     from filelock import FileLock, Timeout  # noqa: PLC0415 -- comes with what trains, and something has trained
 
     with suppress(Timeout), FileLock(lock, timeout=0):
-        for folder, cut_short in folders.items():
-            (folder / "samples.jsonl").unlink(missing_ok=True)
-            if not cut_short:
-                continue
-            for words in ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl"):
+        for folder in folders:
+            for words in ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl", "samples.jsonl"):
                 (folder / words).unlink(missing_ok=True)
             for weights in ("sft", "sft.unfinished"):
                 shutil.rmtree(folder / weights, ignore_errors=True)
+        for half_placed in (lock.parent.parent / "adapters").glob("*.unfinished"):
+            shutil.rmtree(half_placed, ignore_errors=True)
 
 
 def _drop(folder: Path) -> bool:

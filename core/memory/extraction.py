@@ -246,7 +246,9 @@ async def _owner(connection: Connection, owner_id: OwnerId) -> tuple[Person, Zon
 
 async def _people(connection: Connection, owner_id: OwnerId) -> tuple[Person, ...]:
     cursor = await connection.execute(
-        "SELECT id, display_name FROM contacts WHERE owner_id = %s AND opted_out_at IS NULL ORDER BY id",
+        """
+        SELECT id, display_name FROM contacts
+        WHERE owner_id = %s AND opted_out_at IS NULL AND merged_into IS NULL ORDER BY id""",
         [owner_id],
     )
     return tuple(Person(contact_id=ContactId(row[0]), name=str(row[1])) for row in await cursor.fetchall())

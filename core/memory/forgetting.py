@@ -6,11 +6,13 @@ its write-ahead log are the physical purge's (core/storage/purge.py), and backup
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
 from core.errors import BadInput
-from core.ids import ChatId, ContactId, FactId, MessageId, OwnerId
+from core.ids import ChatId, ContactId, FactId, MessageId, OwnerId, TopicId
+from core.memory.erasing import erase_contact, erase_everything
 from core.memory.references import find_chat, find_contact
 from core.memory.traces import (
     drafts_with_words_of,
@@ -23,8 +25,6 @@ from core.memory.traces import (
 from core.storage.database import Connection
 
 RETIRED = "A message that it learned from was forgotten."
-NOBODY = "(forgotten)"
-"""The name of a forgotten contact: the row stays, for a chat's known members must stay known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,9 @@ class Target:
     chat_ids: tuple[ChatId, ...] = ()
     """Chats that go whole."""
     contact_id: ContactId | None = None
+    topic_id: TopicId | None = None
+    everything: bool = False
+    """All that is kept of anybody; logins, rules and the audit stay."""
     name: str = ""
     """What it is called, for its owner to see whom or what their words were taken for."""
 
@@ -46,6 +49,8 @@ class Forgotten:
     """How many rows of each kind went, or would go."""
 
     messages: int = 0
+    chats: int = 0
+    """Chats that go whole."""
     facts: int = 0
     commitments: int = 0
     summaries: int = 0
@@ -135,6 +140,49 @@ async def find_everything_of(connection: Connection, owner_id: OwnerId, text: st
     )
 
 
+async def find_topic(connection: Connection, owner_id: OwnerId, text: str) -> Target:
+    """A topic, by its number or its name, and every message that it rests on."""
+    wanted = text.strip()
+    cursor = await connection.execute(
+        """
+        SELECT t.id, t.name FROM topics t
+        WHERE t.owner_id = %(owner)s AND (t.id::text = %(text)s OR lower(t.name) = lower(%(text)s))
+        ORDER BY t.id::text = %(text)s DESC, t.id LIMIT 6""",
+        {"owner": owner_id, "text": wanted},
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        raise BadInput(f"There is no topic '{wanted}': give its number or its whole name.")
+    if len(rows) > 1 and str(rows[0][0]) != wanted:
+        shown = ", ".join(str(row[0]) for row in rows)
+        raise BadInput(f"Several topics are called '{wanted}': give the number of one, {shown}.")
+    topic_id = TopicId(int(rows[0][0]))
+    cursor = await connection.execute(
+        "SELECT message_id FROM topic_sources WHERE owner_id = %s AND topic_id = %s ORDER BY message_id",
+        [owner_id, topic_id],
+    )
+    said = tuple(MessageId(row[0]) for row in await cursor.fetchall())
+    return Target(kind="topic", messages=said, topic_id=topic_id, name=f"the topic {rows[0][1]} ({topic_id})")
+
+
+async def find_before(connection: Connection, owner_id: OwnerId, moment: datetime) -> Target:
+    """Everything said before that moment, in any chat, by anybody."""
+    cursor = await connection.execute(
+        "SELECT id FROM messages WHERE owner_id = %s AND sent_at < %s ORDER BY id", [owner_id, moment]
+    )
+    said = tuple(MessageId(row[0]) for row in await cursor.fetchall())
+    return Target(kind="before", messages=said, name=f"everything said before {moment:%Y-%m-%d %H:%M} UTC")
+
+
+async def find_everything(connection: Connection, owner_id: OwnerId) -> Target:
+    """All that is remembered: every chat whole, everybody's names, and whatever was made of them."""
+    cursor = await connection.execute("SELECT id FROM messages WHERE owner_id = %s ORDER BY id", [owner_id])
+    said = tuple(MessageId(row[0]) for row in await cursor.fetchall())
+    cursor = await connection.execute("SELECT id FROM chats WHERE owner_id = %s ORDER BY id", [owner_id])
+    chats = tuple(ChatId(row[0]) for row in await cursor.fetchall())
+    return Target(kind="everything", messages=said, chat_ids=chats, everything=True, name="everything")
+
+
 async def find_named(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """What the owner means by a name: a contact, else a chat. Raises `BadInput` when neither fits alone."""
     try:
@@ -162,7 +210,7 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     Adapters that learned from it are retired first; a tombstone of ids keeps a later import from
     bringing it back; the audit row says how much went, never what.
     """
-    gone = Forgotten(messages=len(target.messages))
+    gone = Forgotten(messages=len(target.messages), chats=len(target.chat_ids))
     messages = list(target.messages)
     await hold_messages(connection, owner_id, messages)
     await _wait_for_sends(connection, owner_id, target)
@@ -185,7 +233,13 @@ async def forget(connection: Connection, owner_id: OwnerId, target: Target) -> F
     )
     await _empty_chats(connection, owner_id, target.chat_ids)
     if target.contact_id is not None:
-        await _erase_contact(connection, owner_id, target.contact_id)
+        await erase_contact(connection, owner_id, target.contact_id)
+    if target.topic_id is not None:  # one that rested on nothing that stands
+        await connection.execute(
+            "DELETE FROM topics WHERE owner_id = %s AND id = %s", [owner_id, target.topic_id]
+        )
+    if target.everything:
+        await erase_everything(connection, owner_id, gone)
     await _note(connection, owner_id, target, gone)
     return gone
 
@@ -398,34 +452,6 @@ async def _empty_chats(connection: Connection, owner_id: OwnerId, chats: Sequenc
         values,
     )
     await connection.execute("UPDATE chats SET title = '' WHERE owner_id = %s AND id = ANY (%s)", values)
-
-
-async def _erase_contact(connection: Connection, owner_id: OwnerId, contact_id: ContactId) -> None:
-    """Name, profile and reactions. The bare ids stay: without them a chat would seem to have fewer readers."""
-    values = [owner_id, contact_id]
-    await connection.execute(
-        """
-        DELETE FROM reactions r USING contact_accounts a
-        WHERE a.owner_id = %s AND a.contact_id = %s AND r.owner_id = a.owner_id AND r.sender_id = a.id""",
-        values,
-    )
-    await connection.execute(
-        """
-        DELETE FROM early_reactions r USING contact_accounts a
-        WHERE a.owner_id = %s AND a.contact_id = %s AND r.owner_id = a.owner_id AND r.sender_id = a.id""",
-        values,
-    )
-    await connection.execute("DELETE FROM profiles WHERE owner_id = %s AND contact_id = %s", values)
-    await connection.execute(
-        "UPDATE contact_accounts SET display_name = '' WHERE owner_id = %s AND contact_id = %s", values
-    )
-    await connection.execute(
-        """
-        UPDATE contacts SET display_name = %s, relation = '', circle = 'strangers',
-                            opted_out_at = coalesce(opted_out_at, now())
-        WHERE owner_id = %s AND id = %s""",
-        [NOBODY, *values],
-    )
 
 
 async def _note(connection: Connection, owner_id: OwnerId, target: Target, gone: Forgotten) -> None:

@@ -12,7 +12,7 @@ from core.ids import AccountId, AudienceId, BatchId, ChatId, ContactId, OwnerId
 from core.storage.database import Connection
 from core.vocabulary import ChatKind
 
-AudienceKind = Literal["owner", "anyone", "chat", "contacts"]
+AudienceKind = Literal["owner", "anyone", "chat", "contacts", "circle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +46,19 @@ async def ensure_audience(
     *,
     chat_id: ChatId | None = None,
     contacts: Sequence[ContactId] = (),
+    circle: str = "",
 ) -> AudienceId:
-    """The audience of that kind, made if there is none: `chat` needs a chat, `contacts` contacts."""
+    """The audience of that kind, made if there is none: `chat` needs a chat, `contacts` contacts.
+
+    `circle` needs its name and those who are in it now; nobody else is ever added to what is given so.
+    """
     people = sorted(set(contacts))
-    key = [owner_id, kind, chat_id, ",".join(map(str, people))]
+    key = [owner_id, kind, chat_id, circle, ",".join(map(str, people))]
     if (found := await _find_audience(connection, key)) is not None:
         return found
     cursor = await connection.execute(
         """
-        INSERT INTO audiences (owner_id, kind, chat_id, digest) VALUES (%s, %s, %s, %s)
+        INSERT INTO audiences (owner_id, kind, chat_id, circle, digest) VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT DO NOTHING RETURNING id""",
         key,
     )
@@ -76,7 +80,7 @@ async def _find_audience(connection: Connection, key: Sequence[object]) -> Audie
     cursor = await connection.execute(
         """
         SELECT id FROM audiences
-        WHERE owner_id = %s AND kind = %s AND chat_id IS NOT DISTINCT FROM %s AND digest = %s""",
+        WHERE owner_id = %s AND kind = %s AND chat_id IS NOT DISTINCT FROM %s AND circle = %s AND digest = %s""",
         key,
     )
     row = await cursor.fetchone()

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from core.events import Attachment
 from core.ids import AudienceId, ChatId, MessageId, OwnerId, SourceId, ThreadId, TurnId
+from core.memory.forgetting import Forgotten, retire_adapters
 from core.memory.traces import (
     drafts_with_words_of,
     drop_import_notes,
@@ -17,6 +18,8 @@ from core.memory.traces import (
 )
 from core.storage.database import Connection
 from core.vocabulary import Origin
+
+DELETED = "A message that it learned from was deleted on its platform."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,8 @@ async def delete_messages(
 ) -> Deleted:
     """The messages that are gone now: the row stays as a marker, its words and what they taught do not.
 
-    Nor do they stay quoted: in statements, drafts, labels, ended sends, or an import's notes.
+    Nor do they stay quoted: in statements, drafts, labels, ended sends, or an import's notes. Adapters that
+    learned from them retire at once.
     """
     cursor = await connection.execute(
         """
@@ -202,6 +206,7 @@ async def delete_messages(
     await _empty_events(connection, owner_id, chat_id, platform_ids)
     if not gone:
         return Deleted(messages=(), turns=())
+    await retire_adapters(connection, owner_id, gone, Forgotten(), DELETED)
     drafts = await drafts_with_words_of(connection, owner_id, gone)
     turns = await empty_drafts(connection, owner_id, drafts, gone)
     await drop_statements(connection, owner_id, gone)

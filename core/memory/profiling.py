@@ -29,7 +29,7 @@ async def refresh_profiles(database: Database, owner_id: OwnerId) -> int:
         cursor = await connection.execute(
             """
             SELECT c.id FROM contacts c
-            WHERE c.owner_id = %(owner)s AND c.opted_out_at IS NULL AND (
+            WHERE c.owner_id = %(owner)s AND c.opted_out_at IS NULL AND c.merged_into IS NULL AND (
                 EXISTS (SELECT FROM facts f WHERE f.owner_id = c.owner_id AND f.contact_id = c.id)
                 OR EXISTS (SELECT FROM profiles p WHERE p.owner_id = c.owner_id AND p.contact_id = c.id)
                 OR EXISTS (SELECT FROM chat_members m JOIN chats h ON h.owner_id = m.owner_id

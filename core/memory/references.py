@@ -47,7 +47,7 @@ async def find_contact(connection: Connection, owner_id: OwnerId, text: str) -> 
                  ELSE 4 END) AS distance, string_agg(DISTINCT a.platform, ', ' ORDER BY a.platform)
         FROM contacts c
         LEFT JOIN contact_accounts a ON a.owner_id = c.owner_id AND a.contact_id = c.id
-        WHERE c.owner_id = %(owner)s
+        WHERE c.owner_id = %(owner)s AND c.merged_into IS NULL
           AND (c.id::text = %(text)s OR a.platform_user_id = %(text)s
                OR position(lower(%(text)s) IN lower(c.display_name)) > 0
                OR position(lower(%(text)s) IN lower(a.display_name)) > 0)

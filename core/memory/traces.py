@@ -8,7 +8,7 @@ until it has ended: by it the platform's echo is known for ours, and a half-done
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.ids import ContactId, DraftId, FactId, MessageId, OwnerId, TurnId
+from core.ids import AudienceId, ContactId, DraftId, FactId, MessageId, OwnerId, TurnId
 from core.storage.database import Connection
 
 GONE = "what it rests on was deleted"
@@ -173,6 +173,21 @@ async def withdraw_drafts(
     turns = [TurnId(int(row[0])) for row in await cursor.fetchall()]
     await show_anew(connection, owner_id, turns)
     return len(turns)
+
+
+async def withdraw_from(connection: Connection, owner_id: OwnerId, audience_id: AudienceId, why: str) -> int:
+    """How many drafts on show rested on what that audience may learn; they are withdrawn."""
+    cursor = await connection.execute(
+        """
+        SELECT m.id FROM messages m WHERE m.owner_id = %(owner)s AND m.audience_id = %(audience)s
+        UNION
+        SELECT s.message_id FROM facts f
+        JOIN fact_sources s ON s.owner_id = f.owner_id AND s.fact_id = f.id
+        WHERE f.owner_id = %(owner)s AND f.audience_id = %(audience)s""",
+        {"owner": owner_id, "audience": audience_id},
+    )
+    rests = [MessageId(int(row[0])) for row in await cursor.fetchall()]
+    return await withdraw_drafts(connection, owner_id, rests, why)
 
 
 async def show_anew(connection: Connection, owner_id: OwnerId, turns: Sequence[TurnId]) -> None:

@@ -10,6 +10,7 @@ from core.reply.compose import Candidate
 from core.reply.gate import Slate
 from core.reply.inbox import Lane, lock_lane
 from core.reply.learn import label_slate
+from core.reply.travel import read_question
 from core.reply.turns import Turn, cancel_queued, close_card
 from core.storage.database import Connection
 from core.vocabulary import DraftState, Intent, Outcome, Risk
@@ -260,6 +261,7 @@ async def read_card(connection: Connection, owner_id: OwnerId, turn_id: TurnId) 
         drafts=await _card_drafts(connection, owner_id, turn_id),
         note=row[6],
         ticket=row[5],
+        question=await read_question(connection, owner_id, turn_id),
     )
 
 

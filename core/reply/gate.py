@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from core.ids import FactId
 from core.reply.compose import Candidate
 from core.reply.decide import Judgement
 from core.vocabulary import Decision, DraftOrigin, Intent, Risk
@@ -25,6 +26,8 @@ class Slate:
     why: str
     shown: tuple[Candidate, ...]
     left_out: tuple[Candidate, ...]
+    question: FactId | None = None
+    """A fact that the owner is asked about first; see travel.py."""
 
 
 def gate(judgement: Judgement, candidates: tuple[Candidate, ...], *, trust_model: bool) -> Slate:

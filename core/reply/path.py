@@ -62,6 +62,7 @@ from core.reply.outbox import queue_send
 from core.reply.patience import Patience
 from core.reply.recall import Recalled, recall
 from core.reply.situation import Account, Situation, read_account, read_situation
+from core.reply.travel import asking, find_question, write_question
 from core.reply.turns import Turn, finish_turn, is_current, postpone_turn, retry_turn, start_turn
 from core.storage.database import Database
 from core.vocabulary import Decision, DraftOrigin, Origin, TurnState
@@ -224,6 +225,7 @@ class ReplyPath:
 
         self.on_step("gate")
         slate = gate(judgement, judged, trust_model=adapter is not None)
+        slate = asking(slate, await find_question(self.database, situation, self.embedder))
         journal.note(
             "gate",
             slate.decision,
@@ -321,6 +323,8 @@ class ReplyPath:
                     Origin.AUTO,
                     not_before=self.clock.now() + self.timing.unsend,
                 )
+            if slate.question is not None:
+                await write_question(connection, owner_id, turn.chat_id, turn.id, slate.question)
             if state is TurnState.SUGGESTED:
                 await open_card(connection, owner_id, turn)
             journal.note("deliver", "auto" if chosen else state, drafts=[int(draft) for draft in drafts])

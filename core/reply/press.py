@@ -1,4 +1,4 @@
-"""What the owner presses on a card: send, edit, discard, mute."""
+"""What the owner presses on a card: send, edit, discard, mute, and whether a fact may travel."""
 
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from core.policy import set_mode
 from core.reply.learn import label_slate, write_label
 from core.reply.outbox import queue_send
 from core.reply.situation import Account
+from core.reply.travel import answer_question
 from core.reply.turns import Turn, cancel_queued, close_card
 from core.storage.database import Connection
 from core.vocabulary import Mode, Origin, Outcome
@@ -36,6 +37,8 @@ async def press(
             await cancel_queued(connection, account.owner_id, turn.id, "the owner muted the chat")
             await set_mode(connection, account.owner_id, turn.chat_id, Mode.OFF)
             await _end(connection, account.owner_id, turn, "muted")
+        case DraftVerb.TELL | DraftVerb.CIRCLE | DraftVerb.KEEP:
+            await answer_question(connection, account.owner_id, turn.chat_id, turn.id, event.verb)
         case DraftVerb.WHY:
             pass
 

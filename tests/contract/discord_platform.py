@@ -104,6 +104,14 @@ class Discord:
         shown = [m for m in self.server.standing_in(self.control) if m["id"] in stand]
         return [text for m in shown for text in BLOCKS.findall(m["content"])]
 
+    async def press(self, card_key: str, label: str) -> None:
+        stand = self.state.kept[f"card:{card_key}"]
+        shown = next(m for m in self.server.standing_in(self.control) if m["id"] in stand and m["components"])
+        offered = {
+            each["label"]: each["custom_id"] for row in shown["components"] for each in row["components"]
+        }
+        await self.server.press(self.server.owner, shown, offered[label], user_only=False)
+
     def reactions_on(self, chat: str, message_id: str) -> list[str]:
         message = self.server.channels[self.chat(chat).chat].messages[message_id]
         put: dict[str, list[str]] = message.get("_reactions", {})

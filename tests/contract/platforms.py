@@ -5,9 +5,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bots.card_text import question_text
 from bots.console.bot import ConsoleBot
-from core.bot import Bot
-from core.events import ChatRef, MessageNew, Person
+from core.bot import Bot, Card
+from core.events import ChatRef, DraftVerb, MessageNew, Person
 from tests.contract.discord_platform import discord
 from tests.contract.slack_platform import repeating_slack, slack
 from tests.contract.telegram_platform import telegram
@@ -38,6 +39,10 @@ class Platform(Protocol):
         ...
 
     def drafts_on(self, card_key: str) -> list[str]: ...
+
+    async def press(self, card_key: str, label: str) -> None:
+        """The owner presses the button of that label on a card."""
+        ...
 
 
 class ShowsEffects(Protocol):
@@ -75,6 +80,16 @@ class Loopback:
     def drafts_on(self, card_key: str) -> list[str]:
         return [draft.text for draft in self.bot.cards[card_key].drafts]
 
+    async def press(self, card_key: str, label: str) -> None:
+        shown = self.bot.cards[card_key]
+        self.bot.press(shown.drafts[0].draft, answer_named(shown, label))
+
+
+def answer_named(card: Card, label: str) -> DraftVerb:
+    """What the button of that label on a card's question means."""
+    assert card.question is not None
+    return dict(question_text(card.question).answers)[label]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Console:
@@ -96,6 +111,10 @@ class Console:
 
     def drafts_on(self, card_key: str) -> list[str]:
         return [draft.text for draft in self.bot.cards[card_key].drafts]
+
+    async def press(self, card_key: str, label: str) -> None:
+        shown = self.bot.cards[card_key]
+        self.bot.press(shown.chat, shown.drafts[0].draft, answer_named(shown, label))
 
 
 @asynccontextmanager

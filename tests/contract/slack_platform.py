@@ -99,6 +99,9 @@ class Slack:
                 found[draft] = found.get(draft, "") + block["text"]["text"]
         return list(found.values())
 
+    async def press(self, card_key: str, label: str) -> None:
+        await self.double.presses(self._message(self.state.kept[f"card:{card_key}"]), label)
+
     async def quiet(self) -> None:
         """Everything that was brought is confirmed."""
         async with asyncio.timeout(6):

@@ -66,6 +66,10 @@ class TelegramPlatform:
             if entity["type"] == "code"
         ]
 
+    async def press(self, card_key: str, label: str) -> None:
+        assert self._card(card_key)
+        self.telegram.world.owner_presses(label)
+
     def is_typing_in(self, chat: str) -> bool:
         return any(int(form["chat_id"]) == PEOPLE[chat]["id"] for form in self.telegram.typing)
 

@@ -14,6 +14,7 @@ from core.bot import (
     Capability,
     Card,
     CardDraft,
+    CardQuestion,
     DeletesMessages,
     EditsMessages,
     FetchesMessages,
@@ -24,7 +25,7 @@ from core.bot import (
     ShowsTyping,
     StreamsDrafts,
 )
-from core.events import EVENTS, Event, MessageNew, MessageRef
+from core.events import EVENTS, DraftAction, DraftVerb, Event, MessageNew, MessageRef
 from core.vocabulary import Intent
 from tests.contract.platforms import PLATFORMS, Platform, ShowsEffects
 
@@ -233,6 +234,23 @@ async def test_a_card_shown_again_replaces_itself(platform: Platform) -> None:
     await platform.bot.show(card(platform, "new words", "other words"))
     assert list(platform.open_cards()) == ["turn:1"]
     assert platform.drafts_on("turn:1") == ["new words", "other words"]
+
+
+@pytest.mark.parametrize(
+    ("label", "verb"),
+    [("Tell Jonas", DraftVerb.TELL), ("Tell friends", DraftVerb.CIRCLE), ("Keep it", DraftVerb.KEEP)],
+)
+async def test_a_question_on_a_card_is_answered_with_one_press(
+    platform: Platform, label: str, verb: DraftVerb
+) -> None:
+    asked = CardQuestion(statement="Mara moved to Oslo", told_in="Kit", people=("Jonas",), circle="friends")
+    await platform.bot.show(replace(card(platform, "I'll let you know", "later"), question=asked))
+    assert platform.drafts_on("turn:1") == ["I'll let you know", "later"]
+    await platform.press("turn:1", label)
+    seen = await deliveries(platform.bot, acknowledge=True, wanted=1)
+    (action,) = {event.key: event for event in seen if isinstance(event, DraftAction)}.values()
+    assert (action.draft, action.verb, action.chat) == (1, verb, platform.chat("jonas"))
+    assert platform.standing_in("jonas") == [], "nobody but the owner learns that there was a question"
 
 
 async def test_a_withdrawn_card_is_gone_and_the_others_stay(platform: Platform) -> None:

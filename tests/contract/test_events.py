@@ -74,7 +74,16 @@ def test_the_words_of_events_did_not_change() -> None:
         "self_as_owner",
         "self_as_bot",
     ]
-    assert [verb.value for verb in events.DraftVerb] == ["send", "edit", "discard", "mute", "why"]
+    assert [verb.value for verb in events.DraftVerb] == [
+        "send",
+        "edit",
+        "discard",
+        "mute",
+        "why",
+        "tell",
+        "circle",
+        "keep",
+    ]
 
 
 @given(st.one_of([st.from_type(event) for event in CLOSED_SET]))

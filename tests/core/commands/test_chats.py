@@ -81,3 +81,61 @@ def test_the_audit_tells_what_was_done_and_never_what_was_said() -> None:
     assert (newest["actor"], newest["action"]) == ("owner", "listening.set")
     assert "listening.set" in run("audit")
     assert "Pip" not in run("audit")
+
+
+def test_two_who_were_merged_are_taken_apart_again() -> None:
+    (pair,) = document("contacts", "merges")["merges"]
+    keep, other = str(pair["contact"]), str(pair["other"])
+    run("contacts", "merge", keep, other, "--yes")
+    with pytest.raises(BadInput, match="No contact"):
+        run("contacts", "unmerge", other)
+    assert "two again" in run("contacts", "unmerge", keep)
+    with pytest.raises(BadInput, match="Nobody was merged"):
+        run("contacts", "unmerge", keep)
+    assert document("contacts", "merges")["merges"] == [], "the owner has said so"
+
+
+def test_circles_are_filled_and_shown() -> None:
+    (pair,) = document("contacts", "merges")["merges"]
+    assert "in the circle book club" in run("contacts", "circle", str(pair["contact"]), "Book Club")
+    assert document("contacts", "circles")["circles"]["book club"] == [pair["name"]]
+    assert "family: nobody" in run("contacts", "circles")
+    assert "strangers: everybody else" in run("contacts", "circles")
+    shared = document("memory", "audience", "message", "m1", "--circle", "book club")
+    assert (shared["audience"], shared["circle"]) == ("circle", "book club")
+    contact = document("memory", "audience", "contact", str(pair["other"]), "--circle", "book club")
+    assert contact["kind"] == "contact"
+    with pytest.raises(BadInput, match="no name for a circle"):
+        run("contacts", "circle", str(pair["contact"]), "a/b")
+
+
+def test_how_long_things_are_kept_is_set_by_kind() -> None:
+    assert "until you forget it" in run("memory", "retention")
+    set_ = document("memory", "retention", "telegram", "--others", "90", "--own", "365")["retention"]
+    assert {(limit["kind"], limit["days"]) for limit in set_} == {
+        ("others", 90),
+        ("groups", 90),
+        ("own", 365),
+    }
+    assert "telegram" in run("memory", "retention")
+    assert document("memory", "retention", "me", "--others", "0", "--own", "0")["retention"] == []
+    with pytest.raises(BadInput, match="no account"):
+        run("memory", "retention", "signal", "--own", "3")
+
+
+def test_what_was_said_before_a_day_and_everything_are_forgotten_when_typed() -> None:
+    told = run("memory", "forget", "--before", "2026-05-01")
+    assert "nothing" in told
+    shown = document("memory", "forget", "everything")
+    assert (shown["forgotten"], shown["messages"], shown["chats"]) == (False, 2, 3)
+    assert document("memory", "forget", "everything", "--yes")["forgotten"] is True
+    assert document("chats")["chats"][0]["messages"] == 0
+    with pytest.raises(BadInput, match="is no day"):
+        run("memory", "forget", "--before", "yesterday")
+
+
+def test_opting_out_can_mean_forgetting() -> None:
+    (pair,) = document("contacts", "merges")["merges"]
+    gone = document("memory", "opt-out", str(pair["other"]), "--forget")
+    assert (gone["opted_out"], gone["forgotten"]) == (True, True)
+    assert sum(chat["messages"] for chat in document("chats")["chats"]) == 1

@@ -56,7 +56,7 @@ def test_an_audience_is_changed_by_hand() -> None:
 
 def test_a_contact_is_left_out_and_taken_in_again() -> None:
     document("extract")
-    left = document("opt-out", "Kit")
+    left = document("opt-out", "Kit", "--keep")
     assert (left["opted_out"], left["withdrawn"]["facts"]) == (True, 1)
     assert document("facts")["facts"] == []
     assert document("opt-out", "Kit", "--undo")["opted_out"] is False
@@ -74,7 +74,12 @@ def test_a_contact_is_left_out_and_taken_in_again() -> None:
         (("audience", "fact", "77", "--owner"), "no fact"),
         (("audience", "fact", "cat", "--owner"), "no fact's number"),
         (("audience", "message", "m1", "--contact", "Zoe"), "No contact"),
-        (("opt-out", "Zoe"), "No contact"),
+        (("opt-out", "Zoe", "--keep"), "No contact"),
+        (("opt-out", "Kit"), "--forget"),
+        (("audience", "topic", "77", "--owner"), "no topic"),
+        (("audience", "message", "m1", "--circle", "family"), "Nobody is in"),
+        (("forget", "everything", "Kit"), "stands alone"),
+        (("forget",), "--before"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_sentence(words: tuple[str, ...], told: str) -> None:

@@ -1,5 +1,7 @@
 """What is forgotten is nowhere: not in a single text or document column of the database."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -262,6 +264,8 @@ async def test_a_deletion_on_the_platform_reaches_whatever_quotes_the_message(
         await delete_messages(connection, owner, world.chats["Kit"], ["m1", "m3"], NOON)
     assert await holding(conninfo, "xylo") == []
     async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT name FROM adapters WHERE state = 'retired' ORDER BY id")
+        assert await cursor.fetchall() == [("night-1",), ("night-2",)], "what learned from it serves no more"
         cursor = await connection.execute("SELECT outcome, final_text FROM labels")
         assert await cursor.fetchall() == [("edited", "")]
         cursor = await connection.execute("SELECT event_key FROM inbox_events ORDER BY id")
@@ -312,3 +316,75 @@ async def test_a_draft_that_only_quotes_what_was_forgotten_loses_its_words(
             JOIN labels l ON l.owner_id = d.owner_id AND l.draft_id = d.id WHERE d.id = 3"""
         )
         assert await cursor.fetchall() == [("", "discarded")]
+
+
+async def test_a_forgotten_topic_takes_its_messages_and_what_rests_on_them(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    world, secret = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        await connection.execute("DELETE FROM topic_sources WHERE message_id <> %s", [secret])
+        await connection.execute("UPDATE messages SET text = 'bye' WHERE platform_message_id = 'm3'")
+        gone = await forgetting.forget(
+            connection, owner, await forgetting.find_topic(connection, owner, "xylophones")
+        )
+        assert (gone.messages, gone.adapters) == (1, ["night-1", "night-2"])
+        assert world.chats
+    assert await holding(conninfo, "xylo") == []
+    async with database.owner(owner) as connection:
+        with pytest.raises(BadInput, match="no topic"):
+            await forgetting.find_topic(connection, owner, "xylophones")
+
+
+async def test_what_was_said_before_a_day_goes_with_what_rests_on_it(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    async with database.owner(owner) as connection:
+        world = await World(owner=owner).open(connection)
+        await world.contact(connection, "Kit")
+        await world.chat(connection, "Kit", "Kit")
+        await world.say(connection, "Kit", "Kit", "I have a cat named Xylo", NOON - timedelta(days=400))
+        await world.say(connection, "Kit", "Kit", "I live in Oslo", NOON)
+    await extract_new(database, owner)
+    async with database.owner(owner) as connection:
+        target = await forgetting.find_before(connection, owner, NOON)
+        gone = await forgetting.forget(connection, owner, target)
+        assert (gone.messages, gone.facts) == (1, 1)
+    assert await holding(conninfo, "xylo") == []
+    async with database.owner(owner) as connection:
+        assert [fact.statement for fact in await list_facts(connection, owner)] == ["Kit lives in Oslo"]
+
+
+async def test_when_everything_is_forgotten_nothing_that_anybody_said_or_is_called_stays(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    world, _ = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        await connection.execute("UPDATE contacts SET display_name = 'Xylander'")
+        await connection.execute(
+            "UPDATE contact_accounts SET display_name = 'Xylander', platform_user_id = 'u1'"
+        )
+        await connection.execute("UPDATE chats SET title = 'Xylander', platform_chat_id = 'c1'")
+        await connection.execute("UPDATE messages SET sender_name = 'Xylander' WHERE sender_id IS NOT NULL")
+        await connection.execute('UPDATE inbox_events SET event = event || \'{"who": "Xylander"}\'')
+        await connection.execute(
+            """
+            INSERT INTO import_batches (owner_id, source_id, format, label) VALUES (%s, %s, 'jsonl', 'xylo.jsonl')""",
+            [owner, world.source],
+        )
+        await connection.execute(
+            "INSERT INTO term_statistics (owner_id, lexeme, messages) VALUES (%s, 'xylophon', 3)", [owner]
+        )
+        await connection.execute(
+            "INSERT INTO bot_state VALUES (%s, %s, 'topic:c1', 'Xylander')", [owner, world.account]
+        )
+        gone = await forgetting.forget(connection, owner, await forgetting.find_everything(connection, owner))
+        assert (gone.messages, gone.chats) == (3, 1)
+        assert gone.adapters == ["night-1", "night-2", "untainted"]
+    for words in ("xyl", "oslo", "mara lives"):
+        assert await holding(conninfo, words) == []
+    async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT opted_out_at IS NULL FROM contacts")
+        assert await cursor.fetchall() == [(True,)], "nobody is left out for it"
+        cursor = await connection.execute("SELECT count(*) FROM chat_members")
+        assert await cursor.fetchone() == (1,)

@@ -109,7 +109,9 @@ async def test_merging_moves_facts_and_leaves_one_home_city(database: Database, 
             ("lives in Lyon", telegram.id, False),
             ("lives in Oslo", telegram.id, True),
         ]
-        cursor = await connection.execute("SELECT digest FROM audiences WHERE kind = 'contacts'")
+        cursor = await connection.execute(
+            "SELECT DISTINCT a.digest FROM facts f JOIN audiences a ON a.owner_id = f.owner_id AND a.id = f.audience_id"
+        )
         assert await cursor.fetchall() == [(str(telegram.id),)]
 
 

@@ -87,6 +87,9 @@ INSERT INTO early_reactions (owner_id, id, chat_id, platform_message_id, emoji, 
     VALUES (%(o)s, 1, 1, 'm9', '👍', true, '2026-01-02');
 INSERT INTO contacts (owner_id, id, display_name) VALUES (%(o)s, 9, 'Ines M.');
 INSERT INTO contact_merges (owner_id, id, contact_id, other_id, why) VALUES (%(o)s, 1, 1, 9, 'the same name');
+INSERT INTO merges (owner_id, id, contact_id, other_id) VALUES (%(o)s, 1, 1, 9);
+INSERT INTO merge_rows (owner_id, id, merge_id, kind, row_id) VALUES (%(o)s, 1, 1, 'account', 1);
+INSERT INTO travel_questions (owner_id, id, fact_id, chat_id) VALUES (%(o)s, 1, 1, 1);
 """
 
 

@@ -218,6 +218,7 @@ READS_OF_ONE_OWNER = {
     "known_summaries": "known_summaries(%(owner)s, 'owner', NULL, NULL, 'saffron', NULL, 10)",
     "known_topics": "known_topics(%(owner)s, 'owner', NULL, NULL, 'spices', 10)",
     "last_said": "last_said(%(owner)s, 'owner', NULL, 1, 10)",
+    "facts_kept_back": "facts_kept_back(%(owner)s, 1, 'saffron', NULL, '', 10)",
     "known_facts": "known_facts(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10)",
     "known_facts_of": "known_facts_of(%(owner)s, 'owner', NULL, NULL, NULL, NULL, 10, false, ARRAY[1]::bigint[])",
     "read_messages": "read_messages(%(owner)s, 'owner', NULL, ARRAY[1, 2, 3, 4]::bigint[])",

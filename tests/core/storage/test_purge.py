@@ -12,12 +12,23 @@ from typer.testing import CliRunner
 from core.cli import app
 from core.ids import OwnerId
 from core.memory.consents import opt_in, opt_out
-from core.memory.forgetting import find_everything_of, forget
+from core.memory.extraction import extract_new
+from core.memory.forgetting import (
+    Target,
+    find_before,
+    find_everything,
+    find_everything_of,
+    find_topic,
+    find_whole_chat,
+    forget,
+)
 from core.memory.references import find_contact
+from core.memory.retraining import retraining_due
 from core.owners import ensure_owner
 from core.purging import is_due, purge_now
 from core.runtime import Locum, open_locum
 from core.settings import Settings
+from core.storage.database import Connection
 from tests.core.memory.world import World
 
 SECRET = "xylophonequartz"  # noqa: S105 -- nobody's
@@ -67,6 +78,96 @@ async def test_what_was_forgotten_is_in_no_file_after_the_purge(settings: Settin
         async with locum.database.owner(locum.owner_id) as connection:
             cursor = await connection.execute("SELECT count(*) FROM messages")
             assert await cursor.fetchone() == (30,)
+
+
+def left_by_training(home: Path) -> list[Path]:
+    """What a night leaves in the data folder: a run that ended, one cut short, weights, half-placed weights."""
+    files = [
+        home / "runs" / "1" / "dataset.jsonl",
+        home / "runs" / "1" / "sft" / "adapter.safetensors",
+        home / "runs" / "2" / "dataset.jsonl",
+        home / "runs" / "2" / "sft.unfinished" / "adapter.safetensors",
+        home / "adapters" / "night-1" / "adapter.safetensors",
+        home / "adapters" / "night-2.unfinished" / "adapter.safetensors",
+    ]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"my password is {SECRET}")
+    (home / "runs" / "1" / "figures.json").write_text("{}")
+    return files
+
+
+async def learned(locum: Locum) -> None:
+    """An adapter learned from the secret, a run that ended and one that was cut short did."""
+    owner = locum.owner_id
+    async with locum.database.owner(owner) as connection:
+        await connection.execute(
+            "INSERT INTO training_runs (owner_id, id, state) VALUES (%s, 1, 'done'), (%s, 2, 'failed')",
+            [owner, owner],
+        )
+        await connection.execute(
+            """
+            INSERT INTO adapters (owner_id, name, run_id, base_model, path, state)
+            VALUES (%s, 'night-1', 1, 'base', 'adapters/night-1', 'active')""",
+            [owner],
+        )
+        await connection.execute(
+            "INSERT INTO training_examples (owner_id, id, run_id, kind, digest) VALUES (%s, 1, 1, 'real', 'd')",
+            [owner],
+        )
+        await connection.execute(
+            """
+            INSERT INTO training_example_sources
+            SELECT owner_id, 1, min(id) FROM messages WHERE owner_id = %s AND text LIKE %s GROUP BY owner_id""",
+            [owner, f"%{SECRET}%"],
+        )
+
+
+async def _topic(connection: Connection, owner: OwnerId) -> Target:
+    await connection.execute(
+        """
+        WITH t AS (INSERT INTO topics (owner_id, name, audience_id)
+                   SELECT owner_id, 'Passwords', min(audience_id) FROM messages WHERE text LIKE %(secret)s
+                   GROUP BY owner_id RETURNING owner_id, id)
+        INSERT INTO topic_sources
+        SELECT t.owner_id, t.id, m.id FROM t, messages m WHERE m.text LIKE %(secret)s""",
+        {"secret": f"%{SECRET}%"},
+    )
+    return await find_topic(connection, owner, "passwords")
+
+
+@pytest.mark.parametrize("kind", ["contact", "chat", "topic", "before", "everything"])
+async def test_after_the_purge_no_file_holds_it_whatever_was_forgotten(settings: Settings, kind: str) -> None:
+    async with open_locum(settings) as locum:
+        await told(locum, locum.owner_id)
+        await learned(locum)
+        files = left_by_training(settings.home)
+        await extract_new(locum.database, locum.owner_id)
+        await locum.redis.set("note", SECRET)  # what a cache would hold
+        await locum.redis.delete("note")
+        owner = locum.owner_id
+        async with locum.database.owner(owner) as connection:
+            match kind:
+                case "contact":
+                    target = await find_everything_of(connection, owner, "Ines")
+                case "chat":
+                    target = await find_whole_chat(connection, owner, "Ines")
+                case "topic":
+                    target = await _topic(connection, owner)
+                case "before":
+                    target = await find_before(
+                        connection, owner, datetime(2026, 5, 13, 12, 30, 30, tzinfo=UTC)
+                    )
+                case _:
+                    target = await find_everything(connection, owner)
+            gone = await forget(connection, owner, target)
+            assert gone.adapters == ["night-1"]
+            assert await retraining_due(connection, owner) is False, "it never served"
+        await purge_now(locum)
+        assert list(files_with(settings.home, SECRET)) == []
+        assert not any(path.exists() for path in files)
+        assert (settings.home / "runs" / "1" / "figures.json").exists(), "what holds no words stays"
+        assert (list(files_with(settings.home, KEPT)) == []) == (kind == "everything")
 
 
 async def test_the_night_purges_what_was_removed_since_the_last_time(settings: Settings) -> None:
