@@ -12,6 +12,12 @@ class Recipe:
     dropout: float = 0.05
     top_half: bool = True
     """Adapt the upper half of the layers alone: the backward pass ends there, and less is memorised."""
+    precision: str = "auto"
+    """Of products with frozen weights: `float32`, `bfloat16`, or what a short measurement finds faster."""
+    fused: bool = True
+    """A layer and its adapter in one product, on CPUs; else peft's own forward."""
+    cached: bool = True
+    """Keep what the layers below the adapter make of each window, for the next epoch."""
     learning_rate: float = 5e-4
     warm_up: float = 0.1
     """Share of all steps; from there the rate falls to zero in a straight line."""
@@ -23,6 +29,10 @@ class Recipe:
     """Looks at the validation part in each epoch."""
     patience: int = 2
     """Looks without a gain after which training ends; the best state is kept."""
+    kl_weight: float = 0.1
+    """Of the distance to the base on general chats, in nats per token, beside the loss."""
+    checkpoint_seconds: float = 60.0
+    """Work that a kill may cost."""
     validation_windows: int = 40
     minutes: float = 60.0
     seed: int = 20

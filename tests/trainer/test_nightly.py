@@ -38,6 +38,7 @@ QUICK = Recipe(
     batch_tokens=2000,
     window_tokens=500,
     checks=2,
+    precision="float32",
 )
 BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0)
 """A random base knows nothing that could be unlearned: the general text is for the gate's own tests."""
