@@ -71,14 +71,14 @@ async def build_dataset(
     """
     counts = DatasetCounts()
     async with database.owner(owner_id) as connection:
-        owner = await _owner(connection, owner_id)
+        owner = await owner_and_names(connection, owner_id)
         if run_id is not None:
             await drop_examples(connection, owner_id, run_id)
-        with _private_file(out) as file:
+        with private_file(out) as file:
             async for stream in conversations(said_by_all(connection, owner_id)):
                 learned = [window for window in _take(stream, owner, counts, file) if is_learned(window)]
                 if run_id is not None and learned:
-                    await _write_examples(connection, owner_id, run_id, learned)
+                    await write_examples(connection, owner_id, run_id, learned)
     return counts
 
 
@@ -94,15 +94,15 @@ async def drop_examples(connection: Connection, owner_id: OwnerId, run_id: int) 
     )
 
 
-async def _write_examples(
-    connection: Connection, owner_id: OwnerId, run_id: int, learned: list[Window]
+async def write_examples(
+    connection: Connection, owner_id: OwnerId, run_id: int, learned: list[Window], kind: str = "reply"
 ) -> None:
     async with connection.cursor() as cursor:
         await cursor.executemany(
             """
             WITH example AS (
                 INSERT INTO training_examples (owner_id, run_id, kind, digest)
-                VALUES (%(owner)s, %(run)s, 'reply', %(digest)s)
+                VALUES (%(owner)s, %(run)s, %(kind)s, %(digest)s)
                 ON CONFLICT (owner_id, run_id, digest) DO UPDATE SET kind = excluded.kind RETURNING id
             )
             INSERT INTO training_example_sources (owner_id, example_id, message_id)
@@ -112,6 +112,7 @@ async def _write_examples(
                 {
                     "owner": owner_id,
                     "run": run_id,
+                    "kind": kind,
                     "digest": window.digest,
                     "messages": list(window.message_ids),
                 }
@@ -123,10 +124,10 @@ async def _write_examples(
 def read_windows(file: Path) -> list[Window]:
     """The windows of a file that `build_dataset` wrote."""
     with file.open(encoding="utf-8") as lines:
-        return [_window_of(json.loads(line)) for line in lines]
+        return [window_of(json.loads(line)) for line in lines]
 
 
-def _window_of(told: dict[str, Any]) -> Window:
+def window_of(told: dict[str, Any]) -> Window:
     turns = [
         WindowTurn(
             role=turn["role"],
@@ -146,7 +147,7 @@ def _window_of(told: dict[str, Any]) -> Window:
     )
 
 
-async def _owner(connection: Connection, owner_id: OwnerId) -> OwnerAndNames:
+async def owner_and_names(connection: Connection, owner_id: OwnerId) -> OwnerAndNames:
     cursor = await connection.execute(
         "SELECT display_name, handle, time_zone FROM owners WHERE id = %s", [owner_id]
     )
@@ -193,7 +194,7 @@ async def conversations(messages: AsyncIterator[Said]) -> AsyncIterator[list[Sai
 
 
 @contextmanager
-def _private_file(path: Path | None) -> Generator[TextIO | None]:
+def private_file(path: Path | None) -> Generator[TextIO | None]:
     """A file only its owner can read, in place once it is whole."""
     if path is None:
         yield None

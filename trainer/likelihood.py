@@ -41,6 +41,14 @@ class Batch:
     targets: Any
     words: Any
     """(targets,), bool: not the end of a turn."""
+    mask: Any = None
+    """What may be seen, where that is not all that came before: as transformers takes it."""
+    positions: Any = None
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the decoder is told beside ids or states."""
+        return {} if self.mask is None else {"attention_mask": self.mask, "position_ids": self.positions}
 
     @property
     def supervised(self) -> int:
@@ -145,6 +153,7 @@ def logits_of(model: Any, batch: Batch, lower: Any = None) -> Any:
     padding comes last, so no token sees any: there is no mask, and attention takes its faster path.
     """
     given = {"input_ids": batch.ids} if lower is None else {"inputs_embeds": lower}
+    given |= batch.seen
     if any(getattr(model.config, name, None) for name in RESHAPED):
         return model(**given).logits[batch.rows, batch.columns]
     states = model.get_decoder()(**given).last_hidden_state

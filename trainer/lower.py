@@ -7,7 +7,7 @@ was resumed sees the same figures. They can be read back into words, so they sta
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from trainer.examples import Example
 from trainer.likelihood import torch
@@ -26,12 +26,13 @@ class LowerStates:
 
     def of(self, examples: Sequence[Example]) -> Any:
         """(examples, tokens, hidden), padded on the right with zeros."""
-        return torch.nn.utils.rnn.pad_sequence([self._one(each.ids) for each in examples], batch_first=True)
+        return torch.nn.utils.rnn.pad_sequence([self.one(each.ids) for each in examples], batch_first=True)
 
-    def _one(self, ids: tuple[int, ...]) -> Any:
+    def one(self, ids: tuple[int, ...], seen: dict[str, Any] | None = None) -> Any:
+        """(tokens, hidden); `seen` as a batch of that example alone says it. The same ids are seen one way."""
         if (known := self._kept.get(ids)) is not None:
             return known
-        states = _after(self._decoder, self._layers, torch.tensor([ids]))[0]
+        states = _after(self._decoder, self._layers, torch.tensor([ids]), seen or {})[0]
         size = states.numel() * states.element_size()
         if size <= self._left:
             self._left -= size
@@ -63,16 +64,21 @@ def first_adapted(adapted: Any) -> int:
     return min(with_weights, default=0)
 
 
-def _after(decoder: Any, layers: list[Any], ids: Any) -> Any:
+def _after(decoder: Any, layers: list[Any], ids: Any, seen: dict[str, Any]) -> Any:
     """What those first layers make of the ids."""
     caught: list[Any] = []
-    hook = layers[-1].register_forward_hook(lambda *told: caught.append(told[2]))
+
+    def catch(_layer: Any, _given: Any, told: Any) -> None:
+        caught.append(told)
+
+    hook = layers[-1].register_forward_hook(catch)
     try:
         with torch.no_grad(), _only(decoder, layers):
-            decoder(input_ids=ids)
+            decoder(input_ids=ids, **seen)
     finally:
         hook.remove()
-    return caught[0][0] if isinstance(caught[0], tuple) else caught[0]
+    (told,) = caught
+    return cast("Any", told[0] if isinstance(told, tuple) else told)
 
 
 @contextmanager

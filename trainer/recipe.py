@@ -1,6 +1,28 @@
 """How an adapter is trained: the figures of one run, kept with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferring:
+    """How the adapter learns from what its owner made of drafts."""
+
+    beta: float = 0.4
+    """On means over tokens; small models want more than the usual .1."""
+    sft_weight: float = 1.0
+    learning_rate: float = 1e-5
+    epochs: int = 2
+    checks: int = 2
+    """Looks at how far it has moved, in each epoch."""
+    chosen_fall: float = 0.02
+    """Of the chosen replies' mean log-probability: the chosen must not become less likely."""
+    most_kl: float = 0.05
+    """Nats per token on general chats, from where SFT ended."""
+    least_pairs: int = 100
+    """With fewer edits, what the owner sent is learned as any other reply; so are dismissals passed over."""
+    edit_learning_rate: float = 1e-4
+    """Of that."""
+    minutes: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,5 +57,6 @@ class Recipe:
     """Work that a kill may cost."""
     validation_windows: int = 40
     minutes: float = 60.0
+    preferring: Preferring = field(default_factory=Preferring)
     seed: int = 20
     threads: int = 1

@@ -6,6 +6,7 @@ are judged by (general.py) is another one, and is never seen here.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -62,10 +63,11 @@ def general_chats(tokenizer: Any, most_tokens: int) -> list[Example]:
 class Anchor:
     """What the base says of the replayed chats, and how far the adapter has gone from it."""
 
-    def __init__(self, adapted: Any, rows: Sequence[Example]) -> None:
+    def __init__(self, adapted: Any, rows: Sequence[Example], *, of_base: bool = True) -> None:
+        """Held to the base, or to the adapter as it is now."""
         self._model, self._rows = adapted.get_base_model(), rows
         self._model.eval()
-        with torch.no_grad(), adapted.disable_adapter():
+        with torch.no_grad(), adapted.disable_adapter() if of_base else nullcontext():
             # Whole distributions over the vocabulary would fill the memory of a large model: halves are enough.
             self._base = [self._said(row).to(torch.float16) for row in rows]
 

@@ -27,6 +27,7 @@ class Step(StrEnum):
     SNAPSHOT = "snapshot"
     DATASET = "dataset"
     SFT = "sft"
+    DPO = "dpo"
     EVALUATE = "evaluate"
     GATE = "gate"
     PROMOTE = "promote"
@@ -35,12 +36,17 @@ class Step(StrEnum):
 WRITES = {
     Step.SNAPSHOT: ("snapshot.json",),
     Step.DATASET: ("dataset.json", "dataset.jsonl"),
-    Step.SFT: ("sft.json", "sft"),
+    Step.SFT: ("sft.json", "sft", "sft.unfinished"),
+    Step.DPO: ("dpo.json", "dpo", "dpo.unfinished", "preferences.jsonl"),
     Step.EVALUATE: ("eval.json",),
     Step.GATE: ("gate.json",),
     Step.PROMOTE: ("manifest.json",),
 }
 """What each step leaves; the first of them is written when the step is whole."""
+
+
+PRIVATE = ("dataset.jsonl", "preferences.jsonl", "sft", "sft.unfinished", "dpo", "dpo.unfinished")
+"""Words and weights; forgetting drops the same (core/memory/adapter_files.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +84,7 @@ class Run:
 
     def drop_private(self) -> None:
         """Neither words nor weights outlive the run; figures and digests do."""
-        for name in ("dataset.jsonl", "sft", "sft.unfinished"):
+        for name in PRIVATE:
             remove(self.path(name))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby, pairwise
 
@@ -15,6 +15,9 @@ from trainer.split import Part, part_of, week_of
 
 CARRIED_TURNS = 4
 """Turns repeated as context, without loss, where a conversation is longer than a window."""
+
+UNSAID = -1
+"""The message id of a reply that is no message."""
 
 SHORTEST_SILENCE = timedelta(minutes=30)
 LONGEST_SILENCE = timedelta(hours=24)
@@ -71,6 +74,21 @@ def windows(stream: Sequence[Said], owner: OwnerAndNames) -> Iterator[Window]:
             window = _window(turns[begin:end], position - begin, owner)
             if any(turn.learn for turn in window.turns):
                 yield window
+
+
+def answered(before: Sequence[Said], reply: str, owner: OwnerAndNames) -> Window | None:
+    """What a conversation was up to a contact's message, and that reply to it; the reply alone is learned.
+
+    None where that message may not be used.
+    """
+    *_, session = sessions(before) if before else [[]]
+    if not session or session[-1].message_id != before[-1].message_id or session[-1].by_owner:
+        return None
+    said = replace(session[-1], message_id=UNSAID, by_owner=True, sender_name=owner.name, text=reply)
+    turns = [list(burst) for _, burst in groupby([*session, said], key=lambda each: each.by_owner)]
+    window = _window(turns, len(turns) - 1, owner)
+    sources = tuple(message for message in window.message_ids if message != UNSAID)
+    return replace(window, message_ids=sources) if window.turns[-1].learn else None
 
 
 def sessions(stream: Sequence[Said]) -> Iterator[list[Said]]:

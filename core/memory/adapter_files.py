@@ -36,8 +36,9 @@ def _drop_words(lock: Path, folders: list[Path]) -> None:
 
     with suppress(Timeout), FileLock(lock, timeout=0):
         for folder in folders:
-            (folder / "dataset.jsonl").unlink(missing_ok=True)
-            for weights in ("sft", "sft.unfinished"):
+            for words in ("dataset.jsonl", "preferences.jsonl"):
+                (folder / words).unlink(missing_ok=True)
+            for weights in ("sft", "sft.unfinished", "dpo", "dpo.unfinished"):
                 shutil.rmtree(folder / weights, ignore_errors=True)
 
 

@@ -39,6 +39,7 @@ QUICK = Recipe(
     window_tokens=500,
     checks=2,
     precision="float32",
+    kl_weight=0.0,
 )
 BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0)
 """A random base knows nothing that could be unlearned: the general text is for the gate's own tests."""
@@ -120,7 +121,15 @@ async def test_a_night_makes_an_adapter_that_serves(
     figures = manifest["steps"]["evaluate"]
     assert figures["rows"]["candidate"]["value"] < figures["rows"]["base"]["value"]
     left = {file.name for file in (tmp_path / "runs" / str(outcome.run_id)).iterdir()}
-    assert left == {"snapshot.json", "dataset.json", "sft.json", "eval.json", "gate.json", "manifest.json"}
+    assert left == {
+        "snapshot.json",
+        "dataset.json",
+        "sft.json",
+        "dpo.json",
+        "eval.json",
+        "gate.json",
+        "manifest.json",
+    }
     assert "aaaa" not in json.dumps(manifest)
 
 
@@ -131,6 +140,8 @@ STEPS = (
     "dataset: whole",
     "sft",
     "sft: whole",
+    "dpo",
+    "dpo: whole",
     "evaluate",
     "evaluate: whole",
     "gate",
