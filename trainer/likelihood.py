@@ -7,7 +7,7 @@ the owner's: so hidden states are picked before the head, not after it.
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -53,6 +53,12 @@ class Batch:
     @property
     def supervised(self) -> int:
         return int(self.targets.numel())
+
+    def to(self, device: str) -> "Batch":
+        """The same on another device."""
+        moved = {name: getattr(self, name) for name in ("ids", "rows", "columns", "targets", "words")}
+        seen = {"mask": self.mask, "positions": self.positions} if self.mask is not None else {}
+        return replace(self, **{name: tensor.to(device) for name, tensor in (moved | seen).items()})
 
 
 def load_base(folder: Path, threads: int) -> tuple[Any, Any]:

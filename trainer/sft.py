@@ -103,10 +103,10 @@ def train(
 
 def adapt(model: Any, recipe: Recipe) -> Any:
     """A fresh adapter on the model, of the recipe's make."""
-    return fresh_adapter(model, _lora(model, recipe))
+    return fresh_adapter(model, lora_of(model, recipe))
 
 
-def _lora(model: Any, recipe: Recipe) -> Any:
+def lora_of(model: Any, recipe: Recipe) -> Any:
     """LoRA on every linear layer of the decoder, or of its upper half."""
     layers = int(model.config.num_hidden_layers)
     linear = {

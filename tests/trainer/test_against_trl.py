@@ -127,7 +127,7 @@ def test_preference_loss_and_gradients_are_trls(*, kept: bool, tiny: Tiny, tmp_p
     )
     theirs = trainer.compute_loss(policy, given)
     theirs.backward()
-    expected = {n: g for n, g in gradients_of_default(policy).items()}
+    expected = dict(gradients_of_default(policy).items())
     batch = collate_branches(rows, range(len(rows)))
     with fast_linear(policy, torch.float32):
         lower = lower_states(policy, encoded(tokenizer, [WINDOW])[0]) if kept else None

@@ -76,7 +76,7 @@ def test_the_preferred_reply_becomes_likelier_than_the_other(
     assert told["stopped"] == "end"
     assert told["margin"] > 0.05
     assert told["chosen"] > 0
-    tokenizer, model = load_base(tiny.folder, 1)
+    tokenizer, _model = load_base(tiny.folder, 1)
     unseen = encode_choices(tokenizer, pairs(8, seed=77), 400, 1)
 
     def margin(folder: Path) -> float:
