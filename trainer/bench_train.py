@@ -333,7 +333,7 @@ def _matrix_share(model: Any, tokens_per_second: float, device: str) -> float | 
     torch.cuda.synchronize()
     began = time.perf_counter()
     for _ in range(10):
-        x @ x
+        torch.mm(x, x)
     torch.cuda.synchronize()
     peak = 10 * 2 * 8192**3 / (time.perf_counter() - began)
     return round(4 * weights * tokens_per_second / peak, 4)

@@ -104,7 +104,7 @@ class _Passing(torch.nn.Module):
     """In the place of a lower layer: what comes in goes out."""
 
     def __init__(self, replaced: Any) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType] -- torch is untyped here
         self.attention_type = getattr(replaced, "attention_type", None)
 
     def forward(self, hidden_states: Any, *_: Any, **__: Any) -> Any:

@@ -61,9 +61,7 @@ async def build_preferences(
         await drop_preferences(connection, owner_id, run_id)
         owner = await owner_and_names(connection, owner_id)
         judged = await _judged(connection, owner_id)
-        usable = {one async for one in _usable(connection, owner_id)} | await _sent_drafts(
-            connection, owner_id
-        )
+        usable = await _usable(connection, owner_id) | await _sent_drafts(connection, owner_id)
         with private_file(out) as file:
             assert file, "a path was given"  # noqa: S101 -- for the type checker
             async for stream in conversations(said_by_all(connection, owner_id)):
@@ -131,10 +129,8 @@ async def _sent_drafts(connection: Connection, owner_id: OwnerId) -> set[int]:
     return {int(row[0]) for row in await cursor.fetchall()}
 
 
-async def _usable(connection: Connection, owner_id: OwnerId) -> Any:
-    async for said in said_by_all(connection, owner_id):
-        if not said.left_out:
-            yield said.message_id
+async def _usable(connection: Connection, owner_id: OwnerId) -> set[int]:
+    return {said.message_id async for said in said_by_all(connection, owner_id) if not said.left_out}
 
 
 async def _judged(connection: Connection, owner_id: OwnerId) -> dict[int, list[Judged]]:
