@@ -30,10 +30,15 @@ from trainer.split import Part, part_of
 from trainer.surroundings import MOST_SEARCHES, Surroundings, Usable, draw_of, is_dropped, question_of
 from trainer.verdicts import Verdicts, read_verdicts
 from trainer.vocabulary import Hearing, Vocabulary
-from trainer.windows import Cut, OwnerAndNames, Window, WindowTurn, cuts, is_worth_learning, window_of
+from trainer.windows import Cut, OwnerAndNames, Window, WindowTurn, cuts, is_worth_learning, mark_of
+from trainer.windows import window_of as window_of_cut
 
 CHARACTERS_PER_TOKEN = 4
 """Rough, for counts alone: the true number depends on the base model's tokenizer."""
+
+
+PREFERENCE = "preference"
+"""The kind of an example that says which of two replies its owner wanted."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +115,7 @@ async def build_dataset(
     async with database.owner(owner_id) as connection:
         survey = await survey_messages(connection, owner_id, searches)
         verdicts = await read_verdicts(connection, owner_id)
-        owner = await _owner(connection, owner_id, survey.vocabulary, verdicts)
+        owner = await owner_and_names(connection, owner_id, survey.vocabulary, verdicts)
         if run_id is not None:
             await drop_examples(connection, owner_id, run_id)
         around = Surroundings(
@@ -192,7 +197,7 @@ async def write_examples(
                     "owner": owner_id,
                     "run": run_id,
                     "kind": window.kind,
-                    "digest": window.digest,
+                    "digest": _digest_of(window),
                     "messages": list(window.message_ids),
                     "fingerprints": [prints[each] for each in window.message_ids],
                 }
@@ -201,13 +206,18 @@ async def write_examples(
         )
 
 
+def _digest_of(window: Window) -> str:
+    """A choice and a reply of the same words are two examples."""
+    return mark_of([PREFERENCE, window.digest]) if window.kind == PREFERENCE else window.digest
+
+
 def read_windows(file: Path) -> list[Window]:
     """The windows of a file that `build_dataset` wrote."""
     with file.open(encoding="utf-8") as lines:
-        return [_window_of(json.loads(line)) for line in lines]
+        return [window_of(json.loads(line)) for line in lines]
 
 
-def _window_of(told: dict[str, Any]) -> Window:
+def window_of(told: dict[str, Any]) -> Window:
     turns = [
         WindowTurn(
             role=turn["role"],
@@ -232,7 +242,7 @@ def _window_of(told: dict[str, Any]) -> Window:
     )
 
 
-async def _owner(
+async def owner_and_names(
     connection: Connection, owner_id: OwnerId, vocabulary: Vocabulary, verdicts: Verdicts
 ) -> OwnerAndNames:
     cursor = await connection.execute(
@@ -315,12 +325,12 @@ class _Building:
     async def _window(self, cut: Cut, vectors: dict[int, NDArray[np.float32]]) -> Window:
         draw = draw_of(cut)
         if not self._is_searched(cut):
-            return window_of(cut, self._owner, await self._around.without_memory(cut))
+            return window_of_cut(cut, self._owner, await self._around.without_memory(cut))
         part = part_of(cut.messages[0].stream, cut.messages[0].sent_at)
         around = await self._around.with_memory(cut, vectors.get(draw), part)
         self._counts.searched += 1
         self._counts.with_memory += bool(around.memories)
-        return window_of(cut, self._owner, around)
+        return window_of_cut(cut, self._owner, around)
 
     def _is_searched(self, cut: Cut) -> bool:
         return bool(cut.asked) and draw_of(cut) in self._survey.searched

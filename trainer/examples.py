@@ -1,7 +1,7 @@
 """Windows as token ids: the prompt exactly as serving gives it, and targets on the owner's words alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import BadInput
@@ -10,6 +10,8 @@ from core.models.turns import messages
 from trainer.windows import Window, WindowTurn
 
 NOT_LEARNED = -100
+OVERHEAD = 8
+"""Tokens that a chat template puts around a turn, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,9 @@ class Example:
     """Positions of tokens that end a turn: learned, but no words, so no bits per byte."""
     bytes: int
     """UTF-8, of the words that are learned."""
+    week: str = ""
+    chat: str = ""
+    """Where it comes from, as its window says it; empty where that does not matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,37 @@ def encode(tokenizer: Any, turns: Sequence[WindowTurn], most_tokens: int) -> Exa
             return example
         chat = chat[1:]
     return None
+
+
+def pieces(tokenizer: Any, window: Window, most_tokens: int) -> list[Example]:
+    """The window as examples of at most that many tokens, each learned turn in one of them.
+
+    A window that is too long is read from its end: what does not fit comes before, with what came before
+    that. In each piece but the first, turns in its first quarter are context alone: they would have too little.
+    """
+    system, *chat = window.turns
+    made: list[Example] = []
+    while any(turn.learn for turn in chat):
+        while chat and not chat[-1].learn:
+            chat = chat[:-1]
+        begin = _begin(tokenizer, system, chat, most_tokens)
+        fresh = begin + max(1, (len(chat) - begin) // 4) if begin else 0
+        fresh = min(fresh, len(chat) - 1)
+        shown = [replace(turn, learn=turn.learn and place >= fresh) for place, turn in enumerate(chat)]
+        if example := encode(tokenizer, [system, *shown[begin:]], most_tokens):
+            made.append(replace(example, week=window.week, chat=window.chat))
+        chat = chat[:fresh]
+    return made
+
+
+def _begin(tokenizer: Any, system: WindowTurn, chat: Sequence[WindowTurn], most_tokens: int) -> int:
+    """The first turn of the longest end that fits, by what turns come to one by one."""
+    left = most_tokens - len(tokenizer(system.text)["input_ids"]) - OVERHEAD
+    for place in range(len(chat) - 1, -1, -1):
+        left -= len(tokenizer(chat[place].text)["input_ids"]) + OVERHEAD
+        if left < 0:
+            return min(place + 1, len(chat) - 1)
+    return 0
 
 
 def _encoded(tokenizer: Any, turns: Sequence[WindowTurn]) -> Example | None:

@@ -7,7 +7,7 @@ the owner's: so hidden states are picked before the head, not after it.
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,6 @@ class Batch:
     """Their places in the sequence that was batched."""
     ids: Any
     """(examples, tokens), int64."""
-    mask: Any
     rows: Any
     """(targets,): which example each target belongs to."""
     columns: Any
@@ -42,10 +41,24 @@ class Batch:
     targets: Any
     words: Any
     """(targets,), bool: not the end of a turn."""
+    mask: Any = None
+    """What may be seen, where that is not all that came before: as transformers takes it."""
+    positions: Any = None
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the decoder is told beside ids or states."""
+        return {} if self.mask is None else {"attention_mask": self.mask, "position_ids": self.positions}
 
     @property
     def supervised(self) -> int:
         return int(self.targets.numel())
+
+    def to(self, device: str) -> "Batch":
+        """The same on another device."""
+        moved = {name: getattr(self, name) for name in ("ids", "rows", "columns", "targets", "words")}
+        seen = {"mask": self.mask, "positions": self.positions} if self.mask is not None else {}
+        return replace(self, **{name: tensor.to(device) for name, tensor in (moved | seen).items()})
 
 
 def load_base(folder: Path, threads: int) -> tuple[Any, Any]:
@@ -69,6 +82,14 @@ def fresh_adapter(model: Any, config: Any) -> Any:
     with warnings.catch_warnings():
         _hush_peft()
         return peft.get_peft_model(model, config)
+
+
+def load_weights(adapted: Any, folder: Path) -> None:
+    """Set the adapter's matrices to those of a saved one of the same make."""
+    with warnings.catch_warnings():
+        _hush_peft()
+        saved = peft.utils.load_peft_weights(str(folder), device=str(adapted.device))
+        peft.set_peft_model_state_dict(adapted, saved)
 
 
 def with_adapters(model: Any, folders: Mapping[str, Path]) -> Any:
@@ -114,12 +135,10 @@ def collate(examples: Sequence[Example], members: Sequence[int]) -> Batch:
         if following != NOT_LEARNED
     ]
     padded = [(*example.ids, *([0] * (longest - len(example.ids)))) for example in chosen]
-    mask = [[1] * len(example.ids) + [0] * (longest - len(example.ids)) for example in chosen]
     rows, columns, targets, words = zip(*found, strict=True)
     return Batch(
         members=tuple(members),
         ids=torch.tensor(padded),
-        mask=torch.tensor(mask),
         rows=torch.tensor(rows),
         columns=torch.tensor(columns),
         targets=torch.tensor(targets),
@@ -127,14 +146,24 @@ def collate(examples: Sequence[Example], members: Sequence[int]) -> Batch:
     )
 
 
-def nats(model: Any, batch: Batch) -> Any:
+def nats(model: Any, batch: Batch, lower: Any = None) -> Any:
     """(targets,): minus the natural log of each target's probability; carries gradients where wanted."""
-    if any(getattr(model.config, name, None) for name in RESHAPED):
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
-    else:
-        states = model.get_decoder()(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        logits = model.get_output_embeddings()(states[batch.rows, batch.columns])
+    logits = logits_of(model, batch, lower)
     return torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
+
+
+def logits_of(model: Any, batch: Batch, lower: Any = None) -> Any:
+    """(targets, vocabulary): what predicts each target.
+
+    `lower` are hidden states to begin from in place of the ids (lower.py). Attention is causal and
+    padding comes last, so no token sees any: there is no mask, and attention takes its faster path.
+    """
+    given = {"input_ids": batch.ids} if lower is None else {"inputs_embeds": lower}
+    given |= batch.seen
+    if any(getattr(model.config, name, None) for name in RESHAPED):
+        return model(**given).logits[batch.rows, batch.columns]
+    states = model.get_decoder()(**given).last_hidden_state
+    return model.get_output_embeddings()(states[batch.rows, batch.columns])
 
 
 def word_nats(model: Any, examples: Sequence[Example], most_tokens: int) -> list[float]:

@@ -1,13 +1,10 @@
 """The nightly path: from memory to an adapter that serves, or a plain sentence why not.
 
-Read `nightly` from top to bottom: snapshot → dataset → synthesise → filter → sft → evaluate → gate → promote. Each step
-leaves its file when it is whole (runs.py), so that a run that was killed goes on where it stood. What
-training sees is written down as examples with their sources before it starts; whether all of them
-still stand, say the same, and may still be trained on, is asked again before training, and in the
-transaction that promotes.
-
-Still to come: preference pairs after sft, a row for the base with memory in its prompt, and a start by
-the owner's clock.
+Read `nightly` from top to bottom: snapshot → dataset → synthesise → filter → sft → dpo → evaluate →
+gate → promote. Each step leaves its file when it is whole (runs.py), so that a run that was killed goes
+on where it stood. What training sees is written down as examples with their sources before it starts;
+whether all of them still stand, say the same, and may still be trained on, is asked again before
+training, and in the transaction that promotes.
 """
 
 import asyncio
@@ -32,7 +29,7 @@ from core.memory.retention import keep_retention
 from core.models.faces import Embedder
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
-from trainer import adapters, runs
+from trainer import adapters, preferences, runs
 from trainer.convert import Base, for_llama
 from trainer.dataset import build_dataset, drop_examples, is_learned, read_windows, write_examples
 from trainer.figures import Canary, evaluation_of
@@ -122,6 +119,7 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
             if outcome is None:
                 await prepare(night, run)
                 await sft(night, run)
+                await dpo(night, run)
                 await evaluate(night, run)
                 outcome = await promote(night, run, gate(night, run))
         except NotTonight as reason:
@@ -301,6 +299,9 @@ async def _still_stands(night: Night, run: Run) -> bool:
         if run.has(step) and (not file.is_file() or runs.digest_of(file) != run.read(step)["sha256"]):
             return False
     file = run.path("dataset.jsonl")
+    if not run.has(Step.DPO):
+        async with night.database.owner(night.owner_id) as connection:
+            await preferences.drop_preferences(connection, night.owner_id, run.id)
     wanted = {message for window in read_windows(file) for message in window.message_ids}
     async with night.database.owner(night.owner_id) as connection:
         usable = {
@@ -333,7 +334,7 @@ def check_enough(night: Night, windows: list[Window]) -> None:
 
 
 async def sft(night: Night, run: Run) -> None:
-    """The adapter's weights in `sft/`, in place once they are whole; a training cut short begins again."""
+    """The adapter's weights in `sft/`, in place once they are whole; cut short, it goes on from its checkpoint."""
     night.on_step(Step.SFT)
     if not run.has(Step.SFT):
         with stoppable() as stopped:
@@ -342,24 +343,19 @@ async def sft(night: Night, run: Run) -> None:
 
 
 def _train(night: Night, run: Run, stopped: threading.Event) -> None:
-    from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.fitting import choose_windows, drop_choice  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
+    from trainer.replay import general_chats  # noqa: PLC0415 -- as above
     from trainer.sft import Progress, train  # noqa: PLC0415 -- as above
 
     recipe = night.recipe
     tokenizer, model = load_base(night.base.folder, recipe.threads)
     most = room(model, recipe.window_tokens)
-    windows = sorted(read_windows(run.path("examples.jsonl")), key=lambda window: window.digest)
-    examples = {
-        part: [
-            example
-            for window in windows
-            if window.part is part and (example := encode(tokenizer, window.turns, most))
-        ]
-        for part in (Part.TRAIN, Part.VALIDATION)
-    }
-    if not examples[Part.TRAIN] or not examples[Part.VALIDATION]:
+    learned = _examples(tokenizer, run, Part.TRAIN, most)
+    validation = _examples(tokenizer, run, Part.VALIDATION, most)[: recipe.validation_windows]
+    if not learned or not validation:
         raise NotTonight("Nothing that this base model's context can hold was left to learn from.")
+    fitting = choose_windows(model, learned, recipe, run.path("sft.unfinished"))
 
     def tell(progress: Progress) -> None:
         _go_on(stopped)
@@ -369,12 +365,22 @@ def _train(night: Night, run: Run, stopped: threading.Event) -> None:
         )
 
     unfinished = run.path("sft.unfinished")
-    runs.remove(unfinished)
     runs.remove(run.path("sft"))
-    validation = examples[Part.VALIDATION][: recipe.validation_windows]
-    done = train(model, examples[Part.TRAIN], validation, recipe, unfinished, tell)
+    replay = general_chats(tokenizer, most) if recipe.kl_weight else ()
+    done = train(model, fitting.examples, validation, fitting.recipe, unfinished, tell, replay=replay)
+    drop_choice(unfinished)
     unfinished.rename(run.path("sft"))
-    run.write(Step.SFT, {**asdict(done), "sha256": runs.digest_of(run.path("sft"))})
+    run.write(Step.SFT, {**asdict(done), **fitting.told, "sha256": runs.digest_of(run.path("sft"))})
+
+
+def _examples(tokenizer: Any, run: Run, part: Part, most_tokens: int) -> list[Any]:
+    """Newest weeks last."""
+    from trainer.examples import pieces  # noqa: PLC0415 -- torch takes seconds to import
+
+    windows = sorted(read_windows(run.path("examples.jsonl")), key=lambda window: window.digest)
+    return [
+        piece for window in windows if window.part is part for piece in pieces(tokenizer, window, most_tokens)
+    ]
 
 
 @contextmanager
@@ -392,6 +398,52 @@ def _go_on(stopped: threading.Event) -> None:
         raise InterruptedError("Nobody waits for this any more.")
 
 
+# ─── dpo ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def dpo(night: Night, run: Run) -> None:
+    """What the owner made of drafts, learned on top; the weights in `dpo/`, where there was anything to learn."""
+    night.on_step(Step.DPO)
+    if not run.has(Step.DPO):
+        _check_weights(run, run.path("sft"), Step.SFT)
+        file = run.path("preferences.jsonl")
+        counts = await preferences.build_preferences(night.database, night.owner_id, file, run_id=run.id)
+        async with night.database.owner(night.owner_id) as connection:
+            sources = await preferences.count_sources(connection, night.owner_id, run.id)
+        with stoppable() as stopped:
+            told = await asyncio.to_thread(_prefer, night, run, stopped)
+        sha256 = runs.digest_of(_candidate(run))
+        run.write(Step.DPO, {**told, "counts": counts, "sources": sources, "sha256": sha256})
+    night.on_step(f"{Step.DPO}: whole")
+
+
+def _check_weights(run: Run, folder: Path, step: Step) -> None:
+    if not folder.is_dir() or runs.digest_of(folder) != run.read(step)["sha256"]:
+        raise BadInput(f"The weights of run {run.id} are not those that were trained: use --from sft.")
+
+
+def _candidate(run: Run) -> Path:
+    """The weights that are judged."""
+    return run.path("dpo") if run.path("dpo").is_dir() else run.path("sft")
+
+
+def _prefer(night: Night, run: Run, stopped: threading.Event) -> dict[str, Any]:
+    from trainer.choosing import learn_choices  # noqa: PLC0415 -- torch takes seconds to import
+
+    def tell(sentence: str) -> None:
+        _go_on(stopped)
+        night.tell(sentence)
+
+    choices = preferences.read_preferences(run.path("preferences.jsonl"))
+    unfinished = run.path("dpo.unfinished")
+    runs.remove(run.path("dpo"))
+    runs.remove(unfinished)
+    told = learn_choices(night.base.folder, choices, run.path("sft"), night.recipe, unfinished, tell)
+    if unfinished.is_dir():
+        unfinished.rename(run.path("dpo"))
+    return told
+
+
 # ─── evaluate ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -399,8 +451,7 @@ async def evaluate(night: Night, run: Run) -> None:
     """Figures of base, active adapter and candidate on the held-out part, in `eval.json`."""
     night.on_step(Step.EVALUATE)
     if not run.has(Step.EVALUATE):
-        if runs.digest_of(run.path("sft")) != run.read(Step.SFT)["sha256"]:
-            raise BadInput(f"The weights of run {run.id} are not those that were trained: use --from sft.")
+        _check_weights(run, _candidate(run), Step.DPO)
         async with night.database.owner(night.owner_id) as connection:
             active = await adapters.active_adapter(connection, night.owner_id)
         with stoppable() as stopped:
@@ -427,7 +478,7 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
 
     found = evaluation.evaluate(
         night.base.folder,
-        run.path("sft"),
+        _candidate(run),
         folder if folder and read_manifest(folder) else None,
         held_out,
         night.canaries,
@@ -532,8 +583,9 @@ async def _objection(connection: Connection, night: Night, run: Run) -> str:
         async for said in said_by_all(connection, night.owner_id, learned_in=run.id)
         if not said.left_out
     }
-    last = next(step for step in (Step.FILTER, Step.SYNTHESISE, Step.DATASET) if run.has(step))
-    if gone := int(run.read(last)["sources"]) - len(standing):
+    sent = await preferences.standing_drafts(connection, night.owner_id, run.id)
+    last = next(step for step in (Step.DPO, Step.FILTER, Step.SYNTHESISE, Step.DATASET) if run.has(step))
+    if gone := int(run.read(last)["sources"]) - len(standing.keys() | sent):
         return (
             f"{gone} of the messages that it learned from were forgotten or withdrawn since training began."
         )
@@ -546,7 +598,11 @@ async def _objection(connection: Connection, night: Night, run: Run) -> str:
 
 async def _changed(connection: Connection, night: Night, run: Run, standing: dict[int, Said]) -> int:
     prints = await fingerprints_of(connection, night.owner_id, run)
-    return sum(standing[message].fingerprint != known for message, known in prints.items())
+    return sum(
+        message in standing and standing[message].fingerprint != known
+        for message, known in prints.items()
+        if known
+    )
 
 
 async def _facts_gone(connection: Connection, night: Night, run: Run) -> bool:
@@ -569,7 +625,7 @@ async def _place(night: Night, run: Run, name: str) -> tuple[str, ...]:
     unfinished = target.with_name(f"{name}.unfinished")
     runs.remove(unfinished)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shutil.copytree(run.path("sft"), unfinished)
+    shutil.copytree(_candidate(run), unfinished)
     unfinished.chmod(0o700)
     (unfinished / "README.md").unlink(missing_ok=True)
     llama = await for_llama(unfinished, night.base, night.recipe.threads)
@@ -579,7 +635,7 @@ async def _place(night: Night, run: Run, name: str) -> tuple[str, ...]:
         "recipe": asdict(night.recipe),
         "dataset_sha256": run.read(Step.DATASET)["sha256"],
         "examples_sha256": run.read(Step.FILTER)["sha256"],
-        "weights_sha256": run.read(Step.SFT)["sha256"],
+        "weights_sha256": run.read(Step.DPO)["sha256"],
         "llama": asdict(llama),
     }
     (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

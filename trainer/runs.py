@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from core.errors import BadInput, NotConfigured
 from core.ids import OwnerId
+from core.memory.adapter_files import WORDS
 from core.storage.database import Connection
 
 
@@ -29,6 +30,7 @@ class Step(StrEnum):
     SYNTHESISE = "synthesise"
     FILTER = "filter"
     SFT = "sft"
+    DPO = "dpo"
     EVALUATE = "evaluate"
     GATE = "gate"
     PROMOTE = "promote"
@@ -43,7 +45,8 @@ WRITES = {
     Step.DATASET: ("dataset.json", "dataset.jsonl"),
     Step.SYNTHESISE: ("synthesis.json", "synthesised.jsonl"),
     Step.FILTER: ("filter.json", "examples.jsonl", SAMPLES),
-    Step.SFT: ("sft.json", "sft"),
+    Step.SFT: ("sft.json", "sft", "sft.unfinished"),
+    Step.DPO: ("dpo.json", "dpo", "dpo.unfinished", "preferences.jsonl"),
     Step.EVALUATE: ("eval.json",),
     Step.GATE: ("gate.json",),
     Step.PROMOTE: ("manifest.json",),
@@ -51,7 +54,8 @@ WRITES = {
 """What each step leaves; the first of them is written when the step is whole."""
 
 
-WORDS = ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl")
+PRIVATE = (*(name for name in WORDS if name != SAMPLES), "sft", "sft.unfinished", "dpo", "dpo.unfinished")
+"""Words and weights; forgetting drops the same (core/memory/adapter_files.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ class Run:
 
     def drop_private(self) -> None:
         """Neither words nor weights outlive the run; figures and digests do."""
-        for name in (*WORDS, "sft", "sft.unfinished"):
+        for name in PRIVATE:
             remove(self.path(name))
 
 

@@ -22,6 +22,9 @@ REPLY = "reply"
 CARRIED_TURNS = 4
 """Turns repeated as context, without loss, where a conversation is longer than a window."""
 
+UNSAID = -1
+"""The message id of a reply that is no message."""
+
 SHORTEST_SILENCE = timedelta(minutes=30)
 LONGEST_SILENCE = timedelta(hours=24)
 
@@ -155,6 +158,22 @@ def cuts(stream: Sequence[Said]) -> Iterator[Cut]:
                 messages=tuple(said for turn in turns[begin:end] for said in turn),
                 fresh=frozenset(said.message_id for turn in turns[position:end] for said in turn),
             )
+
+
+def answered(before: Sequence[Said], reply: str, owner: OwnerAndNames) -> Window | None:
+    """What a conversation was up to a contact's message, and that reply to it; the reply alone is learned.
+
+    None where that message may not be used.
+    """
+    *_, session = sessions(before) if before else [[]]
+    if not session or session[-1].message_id != before[-1].message_id or session[-1].by_owner:
+        return None
+    said = replace(
+        session[-1], message_id=UNSAID, contact_id=None, by_owner=True, sender_name=owner.name, text=reply
+    )
+    window = window_of(Cut(messages=(*session, said), fresh=frozenset({UNSAID})), owner)
+    sources = tuple(message for message in window.message_ids if message != UNSAID)
+    return replace(window, message_ids=sources, learned_ids=()) if window.turns[-1].learn else None
 
 
 def sessions(stream: Sequence[Said]) -> Iterator[list[Said]]:

@@ -8,6 +8,9 @@ from core.ids import OwnerId
 from core.models.serving import MANIFEST, adapter_folder
 from core.storage.database import Connection
 
+WORDS = ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl", "samples.jsonl", "preferences.jsonl")
+"""Files of a run that hold what was said."""
+
 
 async def drop_files(connection: Connection, owner_id: OwnerId, home: Path) -> list[str]:
     """Remove the weights of this owner's retired and refused adapters; the names of those that had any."""
@@ -35,9 +38,9 @@ def _drop_words(lock: Path, folders: list[Path]) -> None:
 
     with suppress(Timeout), FileLock(lock, timeout=0):
         for folder in folders:
-            for words in ("dataset.jsonl", "synthesised.jsonl", "examples.jsonl", "samples.jsonl"):
+            for words in WORDS:
                 (folder / words).unlink(missing_ok=True)
-            for weights in ("sft", "sft.unfinished"):
+            for weights in ("sft", "sft.unfinished", "dpo", "dpo.unfinished"):
                 shutil.rmtree(folder / weights, ignore_errors=True)
         for half_placed in (lock.parent.parent / "adapters").glob("*.unfinished"):
             shutil.rmtree(half_placed, ignore_errors=True)

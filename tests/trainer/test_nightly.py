@@ -39,6 +39,8 @@ QUICK = Recipe(
     batch_tokens=2000,
     window_tokens=500,
     checks=2,
+    precision="float32",
+    kl_weight=0.0,
 )
 BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0)
 """A random base knows nothing that could be unlearned: the general text is for the gate's own tests."""
@@ -127,6 +129,7 @@ async def test_a_night_makes_an_adapter_that_serves(
         "filter.json",
         "samples.jsonl",
         "sft.json",
+        "dpo.json",
         "eval.json",
         "gate.json",
         "manifest.json",
@@ -145,6 +148,8 @@ STEPS = (
     "filter: whole",
     "sft",
     "sft: whole",
+    "dpo",
+    "dpo: whole",
     "evaluate",
     "evaluate: whole",
     "gate",

@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,26 @@ from core.errors import BadInput
 from core.models.faces import ChatTurn
 from core.models.local_torch import TorchGenerator
 from tests.core.models.tiny import Tiny
+from trainer.checkpoints import read_checkpoint, save_checkpoint
 from trainer.examples import NOT_LEARNED, Example, encode
+from trainer.general import GENERAL
 from trainer.likelihood import batches, collate, load_base, nats, torch, with_adapters, word_nats
+from trainer.linear import fast_linear
+from trainer.lower import above, first_adapted, lower_states
 from trainer.recipe import Recipe
+from trainer.replay import general_chats
 from trainer.sft import Progress, adapt, bits_per_byte, loss_of, train
 from trainer.windows import WindowTurn
 
 QUICK = Recipe(
-    rank=4, alpha=8, dropout=0.0, learning_rate=1e-2, epochs=3, batch_tokens=400, window_tokens=400
+    rank=4,
+    alpha=8,
+    dropout=0.0,
+    learning_rate=1e-2,
+    epochs=3,
+    batch_tokens=400,
+    window_tokens=400,
+    precision="float32",
 )
 
 
@@ -102,32 +116,164 @@ def test_a_template_that_rewrites_earlier_turns_is_refused_in_words(tiny: Tiny) 
         encode(tokenizer, WINDOW, 400)
 
 
-@pytest.mark.parametrize("top_half", [True, False])
-def test_loss_and_gradients_are_those_of_full_logits(*, top_half: bool, tiny: Tiny) -> None:
-    tokenizer, model = load_base(tiny.folder, 1)
-    recipe = Recipe(rank=4, alpha=8, dropout=0.0, top_half=top_half)
-    adapted = adapt(model, recipe)
+def gradients(adapted: Any) -> dict[str, Any]:
+    found = {n: w.grad.clone() for n, w in adapted.named_parameters() if w.requires_grad}
+    adapted.zero_grad()
+    return found
+
+
+def touched(model: Any, *, top_half: bool, dropout: float = 0.0) -> Any:
+    """An adapter that says something already."""
+    adapted = adapt(model, Recipe(rank=4, alpha=8, dropout=dropout, top_half=top_half))
     torch.manual_seed(5)
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.05)
+    return adapted
+
+
+@pytest.mark.parametrize("top_half", [True, False])
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-5), ("bfloat16", 0.1)])
+def test_one_product_for_a_layer_and_its_adapter_gives_what_peft_gives(
+    *, top_half: bool, precision: str, near: float, tiny: Tiny
+) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    adapted = touched(model, top_half=top_half)
+    examples = encoded(tokenizer, [WINDOW, *chats(5)])
+    batch = collate(examples, range(len(examples)))
+    plain = loss_of(adapted.get_base_model(), batch)
+    plain.backward()
+    theirs = gradients(adapted)
+    with fast_linear(adapted, getattr(torch, precision)):
+        fast = loss_of(adapted.get_base_model(), batch)
+        fast.backward()
+        ours = gradients(adapted)
+        with adapted.disable_adapter(), torch.no_grad():
+            base = loss_of(adapted.get_base_model(), batch)
+    assert fast.item() == pytest.approx(plain.item(), rel=near / 5)
+    for name, gradient in theirs.items():
+        assert float((ours[name] - gradient).norm() / gradient.norm()) < near, name
+    with adapted.disable_adapter(), torch.no_grad():
+        assert base.item() == pytest.approx(loss_of(adapted.get_base_model(), batch).item(), rel=near / 5)
+    assert loss_of(adapted.get_base_model(), batch).item() == plain.item()
+
+
+def test_dropped_columns_leave_the_expected_loss_where_it_was(tiny: Tiny) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    adapted = touched(model, top_half=False, dropout=0.1)
+    batch = collate(encoded(tokenizer, chats(5)), range(5))
+    with fast_linear(adapted, torch.float32), torch.no_grad():
+        adapted.eval()
+        whole = loss_of(adapted.get_base_model(), batch).item()
+        adapted.train()
+        drawn = [loss_of(adapted.get_base_model(), batch).item() for _ in range(60)]
+    assert max(drawn) > min(drawn)
+    assert sum(drawn) / len(drawn) == pytest.approx(whole, rel=0.02)
+
+
+def test_going_on_from_kept_lower_states_gives_the_same_loss_and_gradients(tiny: Tiny) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    adapted = touched(model, top_half=True)
+    examples = encoded(tokenizer, [WINDOW, *chats(5)])
+    batch = collate(examples, range(len(examples)))
+    whole = loss_of(adapted.get_base_model(), batch)
+    whole.backward()
+    expected = gradients(adapted)
+    lower = lower_states(adapted, examples[0])
+    assert lower
+    for _ in range(2):  # computed, then kept
+        with above(adapted.get_base_model(), first_adapted(adapted)):
+            again = loss_of(adapted.get_base_model(), batch, lower.of(examples))
+        again.backward()
+        assert again.item() == pytest.approx(whole.item(), rel=1e-6)
+        found = gradients(adapted)
+        assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in expected)
+
+
+def test_nothing_is_kept_below_an_adapter_on_all_layers(tiny: Tiny) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    assert lower_states(touched(model, top_half=False), encoded(tokenizer, chats(1))[0]) is None
+
+
+class Killed(BaseException):
+    """What nothing catches."""
+
+
+@pytest.mark.parametrize("at", [1, 4, 7])
+def test_a_training_killed_and_taken_up_ends_in_the_same_weights(at: int, tiny: Tiny, tmp_path: Path) -> None:
+    often = replace(QUICK, dropout=0.1, checkpoint_seconds=0.0)
+
+    def once(name: str, tell: Callable[[Progress], None] = lambda _: None) -> Any:
+        tokenizer, model = load_base(tiny.folder, 1)
+        examples, held = encoded(tokenizer, chats(40)), encoded(tokenizer, chats(10, seed=9))
+        replay = general_chats(tokenizer, 400)
+        return train(model, examples, held, often, tmp_path / name, tell, replay=replay)
+
+    def kill(progress: Progress) -> None:
+        if progress.step == at:
+            raise Killed
+
+    whole = once("whole")
+    with pytest.raises(Killed):
+        once("killed", kill)
+    resumed = once("killed")
+    assert resumed.curve == whole.curve
+    assert (resumed.steps, resumed.supervised_tokens) == (whole.steps, whole.supervised_tokens)
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_training_is_not_taken_up(tiny: Tiny, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "one", {"step": 3})
+    assert read_checkpoint(tmp_path, "two") is None
+    found = read_checkpoint(tmp_path, "one")
+    assert found
+    assert found["step"] == 3
+
+
+def test_replayed_chats_hold_the_adapter_to_the_base(tiny: Tiny, tmp_path: Path) -> None:
+    def distance(weight: float) -> float:
+        tokenizer, model = load_base(tiny.folder, 1)
+        examples, held = encoded(tokenizer, chats(40)), encoded(tokenizer, chats(10, seed=9))
+        recipe = replace(QUICK, kl_weight=weight)
+        replay = general_chats(tokenizer, 400)
+        return train(model, examples, held, recipe, tmp_path / str(weight), replay=replay).kl
+
+    assert 0 < distance(5.0) < distance(0.0)
+
+
+def test_replayed_chats_and_those_that_nights_are_judged_by_are_not_the_same(tiny: Tiny) -> None:
+    tokenizer, _ = load_base(tiny.folder, 1)
+    judged = {tokenizer.decode(encode(tokenizer, chat, 400).ids) for chat in GENERAL}  # pyright: ignore[reportOptionalMemberAccess] -- short chats
+    assert judged.isdisjoint(tokenizer.decode(row.ids) for row in general_chats(tokenizer, 400))
+
+
+def test_a_training_can_go_on_from_an_adapter(tiny: Tiny, tmp_path: Path) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    examples, held = encoded(tokenizer, chats(60)), encoded(tokenizer, chats(20, seed=9))
+    first = train(model, examples, held, QUICK, tmp_path / "first")
+    _, model = load_base(tiny.folder, 1)
+    second = train(model, examples, held, QUICK, tmp_path / "second", start=tmp_path / "first")
+    assert second.curve[0][1] == pytest.approx(min(value for _, value in first.curve), rel=1e-5)
+
+
+@pytest.mark.parametrize("top_half", [True, False])
+def test_loss_and_gradients_are_those_of_full_logits(*, top_half: bool, tiny: Tiny) -> None:
+    tokenizer, model = load_base(tiny.folder, 1)
+    adapted = touched(model, top_half=top_half)
     examples = encoded(tokenizer, [WINDOW, *chats(5)])
     batch = collate(examples, range(len(examples)))
 
-    def gradients() -> dict[str, Any]:
-        found = {n: w.grad.clone() for n, w in adapted.named_parameters() if w.requires_grad}
-        adapted.zero_grad()
-        return found
-
     ours = loss_of(adapted.get_base_model(), batch)
     ours.backward()
-    mine = gradients()
+    mine = gradients(adapted)
     labels = torch.full(batch.ids.shape, NOT_LEARNED)
     for row, example in enumerate(examples):
         labels[row, : len(example.targets)] = torch.tensor(example.targets)
-    plain = adapted(input_ids=batch.ids, attention_mask=batch.mask, labels=labels).loss
+    plain = adapted(input_ids=batch.ids, labels=labels).loss
     plain.backward()
-    reference = gradients()
+    reference = gradients(adapted)
     assert ours.item() == pytest.approx(plain.item(), rel=1e-6)
     assert mine.keys() == reference.keys()
     assert all(torch.allclose(mine[name], reference[name], atol=1e-6) for name in mine)
