@@ -98,6 +98,16 @@ class Draws:
         value = float(summed.sum() / self._bytes.sum()) / math.log(2)
         return Interval(value=value, low=float(low), high=float(high))
 
+    def mean(self, values: Figures) -> Interval:
+        """Of all moments alike, whatever was written there."""
+        summed, counted = self._by_cluster(values), self._by_cluster(np.ones_like(values))
+        low, high = np.quantile((self._times @ summed) / (self._times @ counted), [0.05, 0.95])
+        return Interval(value=float(values.mean()), low=float(low), high=float(high))
+
+    def weights(self, draws: int) -> Figures:
+        """(draws, moments): how often each moment is in each of the first draws."""
+        return self._times[:draws, self._member].astype(np.float64)
+
     def _by_cluster(self, figures: Figures) -> Figures:
         return np.bincount(self._member, weights=figures, minlength=self.clusters).astype(np.float64)
 
