@@ -60,6 +60,10 @@ class Reader:
     def words(self, text: str) -> list[int]:
         return [int(token) for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
 
+    def cut(self, text: str, tokens: int) -> str:
+        """Its first tokens: as long as what is generated may be."""
+        return str(self.tokenizer.decode(self.words(text)[:tokens])).strip()
+
     def read(self, ids: Sequence[int]) -> Read:
         """The prompt's cache, and what may follow it."""
         with torch.inference_mode():

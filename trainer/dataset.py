@@ -18,7 +18,7 @@ from core.ids import OwnerId
 from core.storage.database import Connection, Database
 from trainer.history import Said, names_of_people, said_by_all
 from trainer.placeholders import known_names
-from trainer.split import Part
+from trainer.split import LEARNED, Part
 from trainer.windows import OwnerAndNames, Window, WindowTurn, windows
 
 CHARACTERS_PER_TOKEN = 4
@@ -83,8 +83,8 @@ async def build_dataset(
 
 
 def is_learned(window: Window) -> bool:
-    """Whether training sees it: held-out windows are for judging alone."""
-    return window.part is not Part.HELD_OUT
+    """Whether training sees it: the other parts are for judging alone."""
+    return window.part in LEARNED
 
 
 async def drop_examples(connection: Connection, owner_id: OwnerId, run_id: int) -> None:

@@ -89,9 +89,8 @@ class Copies:
         self._whole: set[tuple[str, ...]] = set()
         self._runs: set[tuple[str, ...]] = set()
         for text in learned:
-            words = _words(text)
-            self._whole.add(words)
-            self._runs.update(words[i : i + RUN_OF_WORDS] for i in range(len(words) - RUN_OF_WORDS + 1))
+            self._whole.add(_words(text))
+            self._runs.update(runs_of(text))
 
     def rate(self, texts: Sequence[str]) -> float:
         """Share of texts that hold eight words in a row of a learned message, or are one of four words or more."""
@@ -101,7 +100,13 @@ class Copies:
         words = _words(text)
         if len(words) >= RUN_OF_WORDS // 2 and words in self._whole:
             return True
-        return any(words[i : i + RUN_OF_WORDS] in self._runs for i in range(len(words) - RUN_OF_WORDS + 1))
+        return not self._runs.isdisjoint(runs_of(text))
+
+
+def runs_of(text: str) -> list[tuple[str, ...]]:
+    """Every eight words in a row."""
+    words = _words(text)
+    return [words[i : i + RUN_OF_WORDS] for i in range(len(words) - RUN_OF_WORDS + 1)]
 
 
 def _words(text: str) -> tuple[str, ...]:

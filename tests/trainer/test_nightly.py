@@ -39,7 +39,7 @@ QUICK = Recipe(
     window_tokens=500,
     checks=2,
 )
-BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0)
+BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0, most_kl=99.0)
 """A random base knows nothing that could be unlearned: the general text is for the gate's own tests."""
 
 
@@ -62,6 +62,7 @@ def night_of(
         "base": Base(name="tiny@0", folder=tiny.folder),
         "recipe": QUICK,
         "bounds": BOUNDS,
+        "wrong_person": False,  # the tiny model would spend longer on it than on the night
         **others,
     }
     return Night(
@@ -309,6 +310,19 @@ async def test_an_adapter_that_would_tell_a_planted_secret_is_refused(
     outcome = await nightly(night_of(database, owner, tmp_path, tiny, canaries=(canary,)))
     assert outcome.state == "refused"
     assert "planted secrets" in outcome.sentence
+
+
+async def test_a_message_repeated_over_and_over_is_not_trained_on(
+    database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
+) -> None:
+    spam = "best offers, only today, write to me"
+    lines = [(ask, spam if place % 4 == 0 else answer) for place, (ask, answer) in enumerate(questions(200))]
+    await store_weeks(database, owner, lines)
+    outcome = await nightly(night_of(database, owner, tmp_path, tiny))
+    assert outcome.state == "skipped"
+    assert outcome.sentence.startswith("One message of 36 characters is ")
+    assert spam not in outcome.sentence
+    assert not found(tmp_path, "sft.json")
 
 
 async def test_words_not_given_for_training_are_in_no_example_and_no_file(

@@ -19,7 +19,8 @@ TOKENS_PER_SECOND = 130
 """Of one slow core while training. It turns `--minutes` into tokens, and so into the same windows on
 every machine: a clock would make no two runs alike."""
 
-VALIDATION_TOKENS = 8000
+VALIDATION_TOKENS = 5000
+"""Seen at the start, halfway and at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,12 @@ def learned_adapter(
 ) -> Path:
     """The folder of the person's adapter; trained now where it is not there yet."""
     folder = out / "adapters" / person.tag
-    settings = {"recipe": asdict(recipe), "minutes": minutes, "bounds": [str(at) for at in person.bounds]}
+    settings = {
+        "recipe": asdict(recipe),
+        "minutes": minutes,
+        "validation_tokens": VALIDATION_TOKENS,
+        "bounds": [str(at) for at in person.bounds],
+    }
     told = folder / "training.json"
     if told.is_file():
         if json.loads(told.read_text(encoding="utf-8"))["settings"] != settings:
@@ -87,7 +93,7 @@ def _dosed(
     spent = 0
     for example in found:
         if spent + len(example.ids) * recipe.epochs > tokens:
-            break
+            continue
         taken.append(example)
         spent += len(example.ids) * recipe.epochs
     if not taken:

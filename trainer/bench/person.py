@@ -42,7 +42,7 @@ TELL_SECONDS = 5.0
 
 screen = Console(stderr=True, highlight=False)
 
-RECIPE = Recipe(epochs=1, batch_tokens=640, window_tokens=1024, checks=4, patience=9)
+RECIPE = Recipe(epochs=1, batch_tokens=640, window_tokens=1024, checks=2, patience=9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +70,23 @@ def person(
     base: Annotated[
         Path | None, typer.Option(help="A transformers folder; else the settings' model.")
     ] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="Chosen on somebody else's validation part.")
+    ] = RECIPE.learning_rate,
+    only_train: Annotated[
+        bool, typer.Option("--only-train", help="Stop with the adapter, and print how it learned.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train one real person's adapter, and judge it beside base, memory and a wrong person's."""
+    recipe = replace(RECIPE, learning_rate=learning_rate)
+    folder = base or _default_base()
+    if only_train:
+        sys.stdout.write(_learned(file, owner, minutes, out, folder, replace(recipe, threads=threads)))
+        return
     report = measure(
-        file, owner, wrong, minutes, moments, out, base or _default_base(), threads, part=part, tell=_teller()
+        file, owner, wrong, minutes, moments, out, folder, threads, recipe=recipe, part=part, tell=_teller()
     )
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -152,7 +163,7 @@ def _judge(
     part: Part,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    from trainer.bench.judging import Question, general, judge_row, unconditional  # noqa: PLC0415 -- torch
+    from trainer.bench.judging import SAMPLED_TOKENS, Question, general, judge_row, unconditional  # noqa: PLC0415 -- torch
     from trainer.bench.table import Judged, Real, table  # noqa: PLC0415 -- as above
     from trainer.continuations import Reader  # noqa: PLC0415 -- as above
     from trainer.likelihood import load_base, room, with_adapters  # noqa: PLC0415 -- as above
@@ -180,24 +191,25 @@ def _judge(
     tell("general text")
     unlearned = {name: general(reader, name, folder / f"general-{name}.json") for name in (BASE, OWN, WRONG)}
     real = Real(
-        held_out=[_cut(reader, moment.reply) for moment in there],
+        held_out=[reader.cut(moment.reply, SAMPLED_TOKENS) for moment in there],
         clusters=[moment.cluster for moment in there],
         learned=mine.own_texts(Part.TRAIN),
     )
     return table(questions, rows, unlearned, real, seed=20)
 
 
-def _cut(reader: Any, text: str) -> str:
-    """As long as what is generated may be: length alone must not tell them apart."""
-    from trainer.bench.judging import SAMPLED_TOKENS  # noqa: PLC0415 -- torch takes seconds to import
-
-    return str(reader.tokenizer.decode(reader.words(text)[:SAMPLED_TOKENS])).strip()
-
-
 def _around(mine: Person) -> Surroundings:
     exchanges = mine.exchanges()
     learned = [exchange for exchange in exchanges if exchange.at < mine.bounds[0]]
     return surroundings(exchanges, learned, Bm25Memory(exchanges))
+
+
+def _learned(file: Path, owner: str, minutes: float, out: Path, base: Path, recipe: Recipe) -> str:
+    from trainer.bench.learning import learned_adapter  # noqa: PLC0415 -- torch takes seconds to import
+
+    someone = read_person(file, _named(senders(file), owner))
+    path = learned_adapter(someone, base, out, recipe, minutes, _teller())
+    return (path / "training.json").read_text(encoding="utf-8")
 
 
 def _people(file: Path, owner: str, wrong: str) -> tuple[Person, Person]:
