@@ -82,6 +82,11 @@ class Person:
         owner = OwnerAndNames(name=self.name, time_zone="UTC", names=frozenset())
         return [window for stream in _streams(self.part(part)) for window in windows(stream, owner)]
 
+    def all_windows(self) -> list[Window]:
+        """Of all parts together: where nothing is held out."""
+        owner = OwnerAndNames(name=self.name, time_zone="UTC", names=frozenset())
+        return [window for stream in _streams(self.said) for window in windows(stream, owner)]
+
     def moments(self, part: Part) -> list[PersonMoment]:
         """Every time that somebody spoke and the person was next, in order of their digests."""
         found = [

@@ -81,12 +81,12 @@ def person(
 ) -> None:
     """Train one real person's adapter, and judge it beside base, memory and a wrong person's."""
     recipe = replace(RECIPE, learning_rate=learning_rate)
-    folder = base or _default_base()
+    folder = base or default_base()
     if only_train:
         sys.stdout.write(_learned(file, owner, minutes, out, folder, replace(recipe, threads=threads)))
         return
     report = measure(
-        file, owner, wrong, minutes, moments, out, folder, threads, recipe=recipe, part=part, tell=_teller()
+        file, owner, wrong, minutes, moments, out, folder, threads, recipe=recipe, part=part, tell=teller()
     )
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -208,7 +208,7 @@ def _learned(file: Path, owner: str, minutes: float, out: Path, base: Path, reci
     from trainer.bench.learning import learned_adapter  # noqa: PLC0415 -- torch takes seconds to import
 
     someone = read_person(file, _named(senders(file), owner))
-    path = learned_adapter(someone, base, out, recipe, minutes, _teller())
+    path = learned_adapter(someone, base, out, recipe, minutes, teller())
     return (path / "training.json").read_text(encoding="utf-8")
 
 
@@ -260,12 +260,12 @@ def _estimate(out: Path, plan: Plan, count: int) -> str:
     return f"About {minutes:.0f} minutes on one slow core: {to_train} adapters to train, {count} moments to judge."
 
 
-def _default_base() -> Path:
+def default_base() -> Path:
     settings = load_settings()
     return torch_folder(settings.home, find_weights(settings.home, settings.base_model))
 
 
-def _teller() -> Callable[[str], None]:
+def teller() -> Callable[[str], None]:
     last = 0.0
 
     def tell(sentence: str) -> None:

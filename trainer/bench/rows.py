@@ -3,14 +3,14 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
-from core.errors import NotConfigured
 from core.models.faces import ChatTurn
 from core.reply.prompt import Line, prompt_turns
 from trainer.bench.people import Exchange, PersonMoment
+from trainer.bench.words import Bm25
 from trainer.figures import BASE
 
 OWN, WRONG = "own", "wrong"
@@ -65,30 +65,14 @@ class Bm25Memory:
     """
 
     def __init__(self, exchanges: Sequence[Exchange]) -> None:
-        try:
-            import bm25s  # noqa: PLC0415 -- a tool of developers: product code does without
-        except ImportError as error:
-            raise NotConfigured("Memory in the prompt needs bm25s: pip install 'locum[dev]'.") from error
-        self._library = cast("Any", bm25s)
         self._exchanges = exchanges
         self._times = np.array([exchange.at.timestamp() for exchange in exchanges])
-        self._index = self._library.BM25(k1=0.9, b=0.4)
-        self._index.index(self._tokens([f"{e.asked} {e.answered}" for e in exchanges]), show_progress=False)
+        self._words = Bm25([f"{exchange.asked} {exchange.answered}" for exchange in exchanges])
 
     def recall(self, moment: PersonMoment) -> list[Exchange]:
         """The best of what is older than the conversation; nothing where no word is shared."""
-        tokens = self._library.tokenize(moment.query, stopwords="en", return_ids=False, show_progress=False)[
-            0
-        ]
-        known = [token for token in tokens if token in self._index.vocab_dict]
-        if not known:
-            return []
-        scores = np.where(self._times < moment.begun.timestamp(), self._index.get_scores(known), 0.0)
-        best = np.argsort(-scores, kind="stable")[:REMEMBERED]
-        return [self._exchanges[int(place)] for place in best if scores[place] > 0]
-
-    def _tokens(self, texts: list[str]) -> Any:
-        return self._library.tokenize(texts, stopwords="en", show_progress=False)
+        older = self._times < moment.begun.timestamp()
+        return [self._exchanges[place] for place in self._words.best(moment.query, REMEMBERED, older)]
 
 
 def plain(moment: PersonMoment, _: Surroundings) -> list[ChatTurn]:

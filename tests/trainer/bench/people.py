@@ -13,7 +13,8 @@ def write_room(file: Path, exchanges: int = 120) -> Path:
     """Somebody asks every few hours; Mara and Tom answer by turns, each in their own words."""
     chance = random.Random(3)  # noqa: S311 -- made chats
     begun = datetime(2026, 1, 5, 8, tzinfo=UTC)
-    with gzip.open(file, "wt", encoding="utf-8") as lines:
+    opened = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "wt", encoding="utf-8") as lines:
         for number in range(exchanges):
             at = begun + timedelta(hours=7 * number)
             who = ("mara", "tom")[number % 2]
