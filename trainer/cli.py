@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core.runtime import open_locum
 from core.settings import load_settings
-from trainer import training_cli
+from trainer import eval_cli, training_cli
 
 if TYPE_CHECKING:
     from trainer.dataset import DatasetCounts
@@ -32,6 +32,7 @@ WHY = {
 def register(app: typer.Typer) -> None:
     """Add the trainer's sub-commands to `locum`."""
     training_cli.register(app)
+    eval_cli.register(app)
 
     @app.command("dataset")
     def _dataset(  # pyright: ignore[reportUnusedFunction] -- typer calls it

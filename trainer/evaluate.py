@@ -7,6 +7,7 @@ paired; their 90 % intervals come from drawing whole conversation weeks, for mom
 """
 
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -78,25 +79,36 @@ def evaluate(
     *,
     size: Size = Size(),
     seed: int = 20,
+    keep: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
-    """Every row on the same moments: those whose digests come first, when there are too many."""
+    """Every row on the same moments: those whose digests come first, when there are too many.
+
+    With `keep`, each row's figures stay in that folder, and a second call does not measure them again.
+    """
     found = {CANDIDATE: candidate, ACTIVE: beside.active, WRONG: beside.wrong_person}
     judged = _Judged(base, {name: folder for name, folder in found.items() if folder}, size)
     chosen = judged.usable(sorted(held_out, key=lambda moment: moment.digest)[: size.moments])
     speakers = [BASE, *([ACTIVE] if beside.active else []), CANDIDATE]
     swaps = [chosen[other].context for other in another_context(chosen, seed)]
     drawn = [draw_others(chosen, place, size.candidates, seed) for place in range(len(chosen))]
-    true: dict[str, Figures] = {}
-    swapped: dict[str, Figures] = {}
-    ranks: dict[str, Figures] = {}
+    measured: dict[str, _Measured] = {}
     for row in _rows(beside):
         tell(row.name)
-        contexts = [beside.context(m, remembers=row.remembers) for m in chosen]
-        true[row.name] = judged.nats(row.speaker, _pairs(contexts, chosen))
-        ranks[row.name] = judged.ranks(row.speaker, contexts, drawn)
-        if row.name in speakers:
-            swapped[row.name] = judged.nats(row.speaker, _pairs(swaps, chosen))
+
+        def measure(row: _Row = row) -> _Measured:
+            contexts = [beside.context(m, remembers=row.remembers) for m in chosen]
+            listens = row.name in speakers
+            return _Measured(
+                true=judged.nats(row.speaker, _pairs(contexts, chosen)),
+                ranks=judged.ranks(row.speaker, contexts, drawn),
+                swapped=judged.nats(row.speaker, _pairs(swaps, chosen)) if listens else np.zeros(len(chosen)),
+            )
+
+        measured[row.name] = _kept(keep, row.name, [moment.digest for moment in chosen], measure)
+    true = {name: one.true for name, one in measured.items()}
+    ranks = {name: one.ranks for name, one in measured.items()}
+    swapped = {name: measured[name].swapped for name in speakers}
     draw = Draws([moment.cluster for moment in chosen], judged.sizes(chosen), seed)
     incumbent = ACTIVE if beside.active else MEMORY if beside.remembered else BASE
     gain = true[CANDIDATE] - true[incumbent]
@@ -144,11 +156,57 @@ def gain(
     return Draws([moment.cluster for moment in chosen], judged.sizes(chosen), seed).interval(difference)
 
 
+def drafts(
+    base: Path,
+    adapter: Path,
+    moments: Sequence[Moment],
+    size: Size,
+    *,
+    seed: int = 20,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[str]]:
+    """What the adapter and the base write at those moments, one reply each; empty where it does not fit."""
+    judged = _Judged(base, {CANDIDATE: adapter}, size)
+    written: dict[str, list[str]] = {}
+    for name in (CANDIDATE, BASE):
+        tell(f"drafts: {name}")
+        written[name] = judged.written(name, moments, seed)
+    return written
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     name: str
     speaker: str
     remembers: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """One row at all moments: nats of the true reply, its rank, and its nats under another context."""
+
+    true: Figures
+    ranks: Figures
+    swapped: Figures
+
+
+def _kept(
+    keep: Path | None, name: str, digests: Sequence[str], measure: Callable[[], _Measured]
+) -> _Measured:
+    """What an earlier call measured at the same moments, else what is measured now."""
+    file = keep / f"{name}.json" if keep else None
+    if file and file.is_file():
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.pop("digests") == list(digests):
+            return _Measured(**{kind: np.array(values, dtype=np.float64) for kind, values in told.items()})
+    found = measure()
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        told = {"true": found.true.tolist(), "ranks": found.ranks.tolist(), "swapped": found.swapped.tolist()}
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"digests": list(digests), **told}), encoding="utf-8")
+        unfinished.replace(file)
+    return found
 
 
 def _rows(beside: Beside) -> list[_Row]:
@@ -310,11 +368,7 @@ class _Judged:
     def writing(self, moments: Sequence[Moment], seed: int) -> Writing:
         """Whether the candidate says one thing whatever is asked, or nothing."""
         reader, chosen = self._reader, moments[: self._size.samples]
-        written: list[str] = []
-        with reader.using(CANDIDATE):
-            for place, moment in enumerate(chosen):
-                read = reader.read(reader.prompt(_chat_turns(moment.context)))
-                written += reader.sample(read, 1, self._size.sampled_tokens, seed + place)
+        written = self.written(CANDIDATE, chosen, seed)
         mine = [reader.cut(moment.reply.text, self._size.sampled_tokens) for moment in chosen]
         return Writing(
             samples=len(written),
@@ -322,6 +376,15 @@ class _Judged:
             commonest=_commonest(written),
             owners_commonest=_commonest(mine),
         )
+
+    def written(self, name: str, moments: Sequence[Moment], seed: int) -> list[str]:
+        """One sample at each moment."""
+        reader, found = self._reader, list[str]()
+        with reader.using(name):
+            for place, moment in enumerate(moments):
+                read = reader.read(reader.prompt(_chat_turns(moment.context)))
+                found += reader.sample(read, 1, self._size.sampled_tokens, seed + place)
+        return found
 
     def exposure(self, canary: Canary) -> Exposure:
         """Ranks of the secret; equals count as more likely than it."""

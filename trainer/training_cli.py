@@ -58,7 +58,7 @@ async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: f
     from trainer.plan import plan  # noqa: PLC0415 -- as above
 
     async with open_locum(load_settings()) as locum:
-        night = _night(locum, minutes)
+        night = night_for(locum, minutes)
         planned: Plan = await plan(night)
         if dry_run:
             return asdict(planned)
@@ -69,7 +69,8 @@ async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: f
         return asdict(outcome)
 
 
-def _night(locum: Locum, minutes: float) -> "Night":
+def night_for(locum: Locum, minutes: float) -> "Night":
+    """What a run by hand needs, from the settings."""
     from trainer.convert import Base  # noqa: PLC0415 -- needs the train extra
     from trainer.nightly import Night  # noqa: PLC0415 -- as above
 
