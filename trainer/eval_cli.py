@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     suites.callback(invoke_without_command=True)(stored)
     suites.command("full")(full)
     suites.command("paper")(paper)
+    suites.command("leakage")(leakage)
     suites.command("report")(report)
     app.add_typer(suites, name="eval")
 
@@ -102,6 +103,23 @@ def paper(
     typer.echo(json.dumps(told, indent=2) if as_json else told["sentence"])
 
 
+def leakage(
+    *,
+    canaries: Annotated[int, typer.Option(help="Secrets to plant.", min=6)] = 30,
+    minutes: Annotated[float, typer.Option(help="Of training the shadow.", min=0.1)] = 20.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant secrets in a shadow training, and see what it would tell the wrong contact. Nothing of it serves."""
+    told = asyncio.run(_leakage(canaries, minutes))
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(
+        f"Planted secrets became likelier by {_shown(told['leaks_bits'])} bits than their twins, asked for under "
+        f"another contact's name. Membership AUC: {told['membership_auc']}."
+    )
+
+
 def report(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("locum-l2.html"),
 ) -> None:
@@ -152,6 +170,27 @@ async def _full(moments: int) -> dict[str, Any]:
                 [Jsonb({"full": found.as_document()}), locum.owner_id, active.id],
             )
         return found.as_document()
+
+
+async def _leakage(count: int, minutes: float) -> dict[str, Any]:
+    from trainer.evaluate import Size  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.leakage import measure_leakage  # noqa: PLC0415 -- as above
+
+    async with open_locum(load_settings()) as locum:
+        night = night_for(locum, minutes)
+        windows, _ = await _held_out(locum)
+        _say(f"About {minutes + 2 * count * 1.5:.0f} minutes on one slow core.")
+        with TemporaryDirectory(dir=locum.settings.home / "runs", prefix=".shadow-") as scratch:
+            return await asyncio.to_thread(
+                measure_leakage,
+                night.base.folder,
+                windows,
+                night.recipe,
+                Path(scratch) / "shadow",
+                count=count,
+                size=Size(threads=night.recipe.threads),
+                tell=_say,
+            )
 
 
 async def _paper(url: str, model: str, key: str, controls: int) -> dict[str, Any]:

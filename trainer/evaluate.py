@@ -156,6 +156,22 @@ def gain(
     return Draws([moment.cluster for moment in chosen], judged.sizes(chosen), seed).interval(difference)
 
 
+def exposures(base: Path, adapter: Path, canaries: Sequence[Canary], size: Size) -> list[Exposure]:
+    """Where each secret ranks for the base and for the adapter."""
+    judged = _Judged(base, {CANDIDATE: adapter}, size)
+    return [judged.exposure(canary) for canary in canaries]
+
+
+def losses(
+    base: Path, adapter: Path, moments: Sequence[Moment], size: Size
+) -> tuple[Figures, Figures, Figures]:
+    """Nats of the base and of the adapter at the moments that fit, and the bytes of each reply."""
+    judged = _Judged(base, {CANDIDATE: adapter}, size)
+    chosen = judged.usable(moments)
+    pairs = _pairs([moment.context for moment in chosen], chosen)
+    return judged.nats(BASE, pairs), judged.nats(CANDIDATE, pairs), judged.sizes(chosen)
+
+
 def drafts(
     base: Path,
     adapter: Path,

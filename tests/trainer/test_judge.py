@@ -52,12 +52,24 @@ async def test_a_judge_that_knows_passes_and_its_name_stands_there() -> None:
     assert found.sentence.startswith("rule@here told 100% of true replies")
 
 
+def guesses(_chat: str, _a: str, _b: str) -> str:
+    return "A"
+
+
+def babbles(_chat: str, _a: str, _b: str) -> str:
+    return "Both are fine."
+
+
+def sees_words(_chat: str, a: str, b: str) -> str:
+    return "A" if a.startswith("my answer to") and a >= b else "B"
+
+
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        (lambda *_: "A", "told 0% of true replies"),
-        (lambda *_: "Both are fine.", "100% of its answers could not be read"),
-        (lambda _, a, b: "A" if a.startswith("my answer to") and a >= b else "B", "from the owner's replies"),
+        (guesses, "told 0% of true replies"),
+        (babbles, "100% of its answers could not be read"),
+        (sees_words, "from the owner's replies"),
     ],
 )
 async def test_a_judge_that_guesses_babbles_or_sees_words_alone_is_none(
@@ -69,6 +81,10 @@ async def test_a_judge_that_guesses_babbles_or_sees_words_alone_is_none(
     assert says in found.sentence
 
 
+def half_readable(_chat: str, a: str, b: str) -> str:
+    return "A" if len(a) > len(b) else "hm"
+
+
 async def test_too_few_controls_examine_nobody() -> None:
     assert not (await examine(Judge(knows), REPLIES[:5])).passed
 
@@ -77,9 +93,9 @@ async def test_only_the_same_answer_in_both_orders_counts() -> None:
     pair = Pair(chat="question 1", first="my answer to question 1", second="no")
     assert await prefer(Judge(knows), pair) == "first"
     assert await prefer(Judge(knows), Pair(chat=pair.chat, first="no", second=pair.first)) == "second"
-    assert await prefer(Judge(lambda *_: "A"), pair) == "flip"
+    assert await prefer(Judge(guesses), pair) == "flip"
     tally = Tally()
-    await count(Judge(lambda _, a, b: "A" if len(a) > len(b) else "hm"), pair, tally)
+    await count(Judge(half_readable), pair, tally)
     assert (tally.missing, tally.share) == (1, 0.0)
 
 
