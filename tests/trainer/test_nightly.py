@@ -26,6 +26,7 @@ from trainer.gate import Bounds
 from trainer.nightly import Night, Outcome, nightly
 from trainer.recipe import Recipe
 from trainer.runs import Step
+from trainer.split import LEARNED
 from trainer.windows import WindowTurn
 
 QUICK = Recipe(
@@ -357,12 +358,12 @@ async def test_examples_are_written_before_training_and_held_out_words_are_in_no
         await nightly(night_of(database, owner, tmp_path, tiny, killed_at("dataset: whole")))
     (file,) = found(tmp_path, "dataset.jsonl")
     windows = [json.loads(line) for line in file.read_text().splitlines()]
-    learned = {m for w in windows if w["part"] != "held_out" for m in w["message_ids"]}
+    learned = {m for w in windows if w["part"] in LEARNED for m in w["message_ids"]}
     async with database.owner(owner) as connection:
         cursor = await connection.execute("SELECT DISTINCT message_id FROM training_example_sources")
         written = {int(row[0]) for row in await cursor.fetchall()}
     assert written == learned
-    assert learned.isdisjoint(m for w in windows if w["part"] == "held_out" for m in w["message_ids"])
+    assert learned.isdisjoint(m for w in windows if w["part"] not in LEARNED for m in w["message_ids"])
 
 
 async def test_too_little_is_a_sentence_and_no_adapter(
