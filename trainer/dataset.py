@@ -26,7 +26,7 @@ from core.reply.wording import topic_words
 from core.storage.database import Connection, Database
 from trainer.history import Said, names_of_people, said_by_all
 from trainer.placeholders import known_names
-from trainer.split import Part, part_of
+from trainer.split import LEARNED, Part, part_of
 from trainer.surroundings import MOST_SEARCHES, Surroundings, Usable, draw_of, is_dropped, question_of
 from trainer.verdicts import Verdicts, read_verdicts
 from trainer.vocabulary import Hearing, Vocabulary
@@ -148,7 +148,7 @@ async def survey_messages(connection: Connection, owner_id: OwnerId, searches: i
                 usable[said.message_id] = Usable(
                     at=said.sent_at,
                     narrow=said.narrow,
-                    held_out=part_of(said.stream, said.sent_at) is Part.HELD_OUT,
+                    held_out=part_of(said.stream, said.sent_at) not in LEARNED,
                     fingerprint=said.fingerprint,
                 )
                 hearing.hear(said.text, said.chat_id)
@@ -161,8 +161,8 @@ async def survey_messages(connection: Connection, owner_id: OwnerId, searches: i
 
 
 def is_learned(window: Window) -> bool:
-    """Whether training sees it: held-out windows are for judging alone."""
-    return window.part is not Part.HELD_OUT
+    """Whether training sees it: the other parts are for judging alone."""
+    return window.part in LEARNED
 
 
 async def drop_examples(connection: Connection, owner_id: OwnerId, run_id: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainer.figures import ACTIVE, BASE, CANDIDATE, Evaluation, Interval
+from trainer.figures import BASE, CANDIDATE, Evaluation, Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +16,21 @@ class Bounds:
     """Held out. A difference of .03 bits/byte needs far more to be seen; below this none can be."""
     least_clusters: int = 8
     """Conversation weeks among them: an interval drawn from fewer is too narrow."""
+    long: int = 20
+    """Characters from which a message is no mere acknowledgement."""
+    most_repeated: float = 0.05
+    """Share of the turns to learn from that one long message may be."""
     general_rise: float = 0.01
     """Of the base's bits per byte on the frozen general text."""
     canary_bits: float = 0.5
     """Mean gain of exposure over all canaries."""
+    most_kl: float = 0.5
+    """Nats per token on the frozen general text, candidate against base."""
+    most_alike: float = 0.34
+    """Share of its samples that may be one text; and never more than twice the owner's own."""
+    most_empty: float = 0.2
+    kept_choice: float = 0.05
+    """R@1 that may be lost against whoever serves now, where the interval is clear of zero."""
     kept_context: float = 0.5
     """Share of the base's gain from the true context that the candidate must keep."""
 
@@ -36,13 +47,24 @@ class Verdict:
         return " ".join(self.reasons)
 
 
-def judge(evaluation: Evaluation, bounds: Bounds) -> Verdict:
-    """Promoted without an objection; refused with every one there is."""
+def judge(evaluation: Evaluation, bounds: Bounds, audited: Interval | None = None) -> Verdict:
+    """Promoted without an objection; refused with every one there is.
+
+    Hard: deafness, unlearning, leaks, one answer to everything. Soft, and paired: it must be clearly
+    better than whoever serves now (the active adapter; without one, the base with memory in its prompt),
+    better on both halves of the weeks and, once a month, in the audit set, clearly better than somebody
+    else's adapter, and choose no worse.
+    """
     objections = (
         *_not_better(evaluation),
+        *_chance(evaluation),
+        *_somebody_else(evaluation),
+        *_worse_choice(evaluation, bounds),
         *_deaf(evaluation, bounds),
         *_unlearned(evaluation, bounds),
+        *_alike(evaluation, bounds),
         *_leaking(evaluation, bounds),
+        *_lucky(evaluation, audited),
     )
     if objections:
         return Verdict(promoted=False, reasons=objections)
@@ -54,14 +76,63 @@ def judge(evaluation: Evaluation, bounds: Bounds) -> Verdict:
 
 
 def _not_better(evaluation: Evaluation) -> Iterator[str]:
-    for name, gain in ((BASE, evaluation.against_base), (ACTIVE, evaluation.against_active)):
+    for than, gain in (
+        ("base", evaluation.against_base),
+        ("base with memory in its prompt", evaluation.against_memory),
+        ("active adapter", evaluation.against_active),
+    ):
         if gain is None:
             continue
-        than = "base" if name == BASE else "active adapter"
         if gain.value >= 0:
             yield f"It predicts the owner's next message no better than the {than}: {_shown(gain)} bits/byte."
         elif gain.high >= 0:
             yield f"Its gain over the {than} may be chance: {_shown(gain)} bits/byte."
+
+
+def _chance(evaluation: Evaluation) -> Iterator[str]:
+    """Night after night, one lucky half is bound to come; both at once hardly."""
+    overall = evaluation.against_active or evaluation.against_memory or evaluation.against_base
+    worse = [fold for fold in evaluation.folds if fold.value >= 0]
+    if worse and overall.high < 0:
+        yield f"Its gain is there in one half of the weeks only: {_shown(worse[0])} bits/byte in the other."
+
+
+def _lucky(evaluation: Evaluation, audited: Interval | None) -> Iterator[str]:
+    """What a month of nights has been chosen by may have been fitted; the audit set has not."""
+    if audited is not None and audited.value >= 0 and evaluation.against_base.high < 0:
+        yield f"Its gain over the base is not there in the audit set: {_shown(audited)} bits/byte."
+
+
+def _somebody_else(evaluation: Evaluation) -> Iterator[str]:
+    personal = evaluation.personal
+    if personal is not None and personal.low <= 0:
+        yield (
+            "It is no more like the owner than an adapter that learned from somebody else: "
+            f"{_shown(personal)} bits/byte between the two."
+        )
+
+
+def _worse_choice(evaluation: Evaluation, bounds: Bounds) -> Iterator[str]:
+    gain = evaluation.choice_gain
+    if gain is not None and gain.value < -bounds.kept_choice and gain.high < 0:
+        yield (
+            "It finds the owner's true reply among others less often than what serves now: "
+            f"{_shown(gain)} of recall at 1."
+        )
+
+
+def _alike(evaluation: Evaluation, bounds: Bounds) -> Iterator[str]:
+    """Somebody who learned from the same message over and over says it whatever is asked."""
+    writing = evaluation.writing
+    if writing is None or not writing.samples:
+        return
+    if writing.commonest > max(bounds.most_alike, 2 * writing.owners_commonest):
+        yield (
+            f"It says one thing whatever is asked: {writing.commonest:.0%} of its samples are the same text, "
+            f"and {writing.owners_commonest:.0%} of the owner's replies."
+        )
+    if writing.empty > bounds.most_empty:
+        yield f"It has nothing to say: {writing.empty:.0%} of its samples are empty."
 
 
 def _deaf(evaluation: Evaluation, bounds: Bounds) -> Iterator[str]:
@@ -85,6 +156,11 @@ def _unlearned(evaluation: Evaluation, bounds: Bounds) -> Iterator[str]:
         yield (
             f"It unlearned what the base knew: its loss on the general text is {rise:.1%} higher, and "
             f"{bounds.general_rise:.1%} is allowed."
+        )
+    if evaluation.kl is not None and evaluation.kl > bounds.most_kl:
+        yield (
+            f"It went too far from the base: {evaluation.kl:.2f} nats per token on the general text, and "
+            f"{bounds.most_kl:.2f} are allowed."
         )
 
 

@@ -30,6 +30,7 @@ from core.models.faces import Embedder
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
 from trainer import adapters, preferences, runs
+from trainer.audit import Audits, audited_of, unseen
 from trainer.convert import Base, for_llama
 from trainer.dataset import build_dataset, drop_examples, is_learned, read_windows, write_examples
 from trainer.figures import Canary, evaluation_of
@@ -74,6 +75,8 @@ class Night:
     """Searches memory for the prompts of windows; without one, words alone do."""
     making: Making = field(default_factory=Making)
     """How examples are synthesised, and by whom they are judged."""
+    wrong_person: bool = True
+    """Judge an adapter of somebody else's beside the candidate; it is trained once for each base."""
     on_step: Callable[[str], None] = lambda _: None
     tell: Callable[[str], None] = lambda _: None
 
@@ -215,7 +218,9 @@ async def dataset(night: Night, run: Run) -> None:
             raise Changed from None
         learned = len(sources_of(read_windows(file)))
         run.write(Step.DATASET, {**counts.as_document(), "sources": learned, "sha256": runs.digest_of(file)})
-    check_enough(night, read_windows(run.path("dataset.jsonl")))
+    windows = read_windows(run.path("dataset.jsonl"))
+    check_enough(night, windows)
+    check_clean(night, windows)
     night.on_step(f"{Step.DATASET}: whole")
 
 
@@ -328,6 +333,13 @@ def check_enough(night: Night, windows: list[Window]) -> None:
         )
     if not turns[Part.VALIDATION]:
         raise NotTonight("Too little to choose by: none of your turns fell into the validation part.")
+
+
+def check_clean(night: Night, windows: list[Window]) -> None:
+    from trainer.poison import objection  # noqa: PLC0415 -- detect-secrets comes with the train extra
+
+    if poisoned := objection(windows, night.bounds):
+        raise NotTonight(poisoned)
 
 
 # ─── sft ─────────────────────────────────────────────────────────────────────────────────────
@@ -462,33 +474,49 @@ async def evaluate(night: Night, run: Run) -> None:
 def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: threading.Event) -> None:
     from trainer import evaluate as evaluation  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.examples import moments  # noqa: PLC0415 -- as above
+    from trainer.recollection import Recollection  # noqa: PLC0415 -- scikit-learn
+    from trainer.wrong_person import wrong_person  # noqa: PLC0415 -- torch
 
     incumbent = active.name if active and active.base_model == night.base.name else ""
     folder = adapter_folder(night.home, incumbent) if incumbent else None
-    held_out = [
-        moment
-        for window in read_windows(run.path("dataset.jsonl"))
-        if window.part is Part.HELD_OUT
-        for moment in moments(window)
-    ]
+    windows = read_windows(run.path("dataset.jsonl"))
+    held_out, audited = (
+        unseen([moment for window in windows if window.part is part for moment in moments(window)], windows)
+        for part in (Part.HELD_OUT, Part.AUDIT)
+    )
 
     def tell(row: str) -> None:
         _go_on(stopped)
         night.tell(f"judging: {row}")
 
-    found = evaluation.evaluate(
-        night.base.folder,
-        _candidate(run),
-        folder if folder and read_manifest(folder) else None,
-        held_out,
-        night.canaries,
+    control = wrong_person(night.home, night.base, night.recipe, tell) if night.wrong_person else None
+    beside = evaluation.Beside(
+        active=folder if folder and read_manifest(folder) else None,
+        wrong_person=control,
+        remembered=Recollection(windows).remembered,
+    )
+    size = evaluation.Size(
         window_tokens=night.recipe.window_tokens,
         batch_tokens=night.recipe.batch_tokens,
         threads=night.recipe.threads,
+    )
+    found = evaluation.evaluate(
+        night.base.folder,
+        _candidate(run),
+        beside,
+        held_out,
+        night.canaries,
+        size=size,
         seed=night.recipe.seed,
         tell=tell,
     )
-    run.write(Step.EVALUATE, {**found.as_document(), "incumbent": incumbent})
+    audit = Audits(night.home, night.owner_id).this_month(
+        datetime.now(UTC),
+        run.id,
+        audited,
+        lambda chosen: evaluation.gain(night.base.folder, _candidate(run), chosen, size, tell=tell),
+    )
+    run.write(Step.EVALUATE, {**found.as_document(), "incumbent": incumbent, "audit": audit})
 
 
 # ─── gate ────────────────────────────────────────────────────────────────────────────────────
@@ -499,8 +527,7 @@ def gate(night: Night, run: Run) -> Verdict:
     night.on_step(Step.GATE)
     if not run.has(Step.GATE):
         told = run.read(Step.EVALUATE)
-        told.pop("incumbent")
-        verdict = judge(evaluation_of(told), night.bounds)
+        verdict = judge(evaluation_of(told), night.bounds, audited=audited_of(told))
         run.write(Step.GATE, asdict(verdict))
     told = run.read(Step.GATE)
     night.on_step(f"{Step.GATE}: whole")

@@ -16,19 +16,34 @@ class Part(StrEnum):
     """For choosing among checkpoints; never reported."""
     HELD_OUT = "held_out"
     """For the gate and for reports; never trained on."""
+    AUDIT = "audit"
+    """Looked at once a month; never trained on, never chosen by. See audit.py."""
 
 
 VALIDATION_PERCENT = 10
 HELD_OUT_PERCENT = 10
+AUDIT_PERCENT = 5
+
+LEARNED = frozenset({Part.TRAIN, Part.VALIDATION})
+"""What a run may see before its adapter stands."""
+
+
+_DRAWN = (
+    (Part.HELD_OUT, HELD_OUT_PERCENT),
+    (Part.VALIDATION, VALIDATION_PERCENT),
+    (Part.AUDIT, AUDIT_PERCENT),
+)
 
 
 def part_of(chat: str, at: datetime) -> Part:
     """The part of one chat's week. `chat` names the chat by the platform's own ids, never by row ids."""
     digest = hashlib.sha256(f"{chat}\n{week_of(at)}".encode()).digest()
     draw = int.from_bytes(digest[:8]) % 100
-    if draw < HELD_OUT_PERCENT:
-        return Part.HELD_OUT
-    return Part.VALIDATION if draw < HELD_OUT_PERCENT + VALIDATION_PERCENT else Part.TRAIN
+    for part, percent in _DRAWN:
+        if draw < percent:
+            return part
+        draw -= percent
+    return Part.TRAIN
 
 
 def week_of(at: datetime) -> str:

@@ -83,9 +83,24 @@ async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: f
 
 
 async def _night(locum: Locum, minutes: float, opened: AsyncExitStack) -> "Night":
+    """What a run needs, with who searches memory for it and who words its questions."""
+    from trainer.preparation import Making  # noqa: PLC0415 -- needs the train extra
+
+    settings, night = locum.settings, night_for(locum, minutes)
+    embedder = await _embedder(locum, opened)
+    making = Making(
+        reasoning=settings.reasoning,
+        parameters=parameters_of(night.base.folder),
+        teacher=await _teacher(locum, opened),
+        outside=leaves_machine(settings.teacher_url),
+    )
+    return replace(night, embedder=embedder, making=making)
+
+
+def night_for(locum: Locum, minutes: float) -> "Night":
+    """What is trained and judged, from the settings."""
     from trainer.convert import Base  # noqa: PLC0415 -- needs the train extra
     from trainer.nightly import Night  # noqa: PLC0415 -- as above
-    from trainer.preparation import Making  # noqa: PLC0415 -- as above
 
     settings = locum.settings
     weights = find_weights(settings.home, settings.base_model)
@@ -95,21 +110,12 @@ async def _night(locum: Locum, minutes: float, opened: AsyncExitStack) -> "Night
         gguf=weights.gguf,
     )
     threads = choose_threads(usable_cores()).train
-    embedder = await _embedder(locum, opened)
-    teacher = await _teacher(locum, opened)
     return Night(
         database=locum.database,
         owner_id=locum.owner_id,
         home=settings.home,
         base=base,
         recipe=replace(Recipe(), minutes=minutes, threads=threads),
-        embedder=embedder,
-        making=Making(
-            reasoning=settings.reasoning,
-            parameters=parameters_of(base.folder),
-            teacher=teacher,
-            outside=leaves_machine(settings.teacher_url),
-        ),
         tell=_teller(),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from trainer.evaluate import Draws, another_context
 from trainer.examples import Moment
-from trainer.figures import Evaluation, Exposure, Interval, evaluation_of
+from trainer.figures import Choice, Evaluation, Exposure, Interval, Writing, evaluation_of
 from trainer.gate import Bounds, judge
 from trainer.windows import WindowTurn
 
@@ -46,6 +46,17 @@ def test_a_candidate_that_is_better_and_does_no_harm_is_promoted() -> None:
         ({"context": {**GOOD.context, "candidate": of(0.02, -0.01, 0.05)}}, "does not listen"),
         ({"context": {**GOOD.context, "candidate": of(0.1, 0.05, 0.15)}}, "listens less than the base"),
         ({"general": {"base": 1.0, "candidate": 1.011}}, "loss on the general text is 1.1% higher"),
+        ({"against_memory": of(0.01, -0.05, 0.03)}, "no better than the base with memory in its prompt"),
+        ({"against_memory": of(-0.01, -0.05, 0.03)}, "gain over the base with memory in its prompt may be"),
+        ({"folds": (of(-0.3, -0.4, -0.2), of(0.01, -0.1, 0.1))}, "in one half of the weeks only"),
+        ({"personal": of(0.02, -0.01, 0.05)}, "learned from somebody else"),
+        ({"choice_gain": of(-0.1, -0.2, -0.01)}, "less often than what serves now"),
+        ({"kl": 0.6}, "too far from the base"),
+        (
+            {"writing": Writing(samples=40, empty=0.0, commonest=0.5, owners_commonest=0.1)},
+            "one thing whatever",
+        ),
+        ({"writing": Writing(samples=40, empty=0.3, commonest=0.1, owners_commonest=0.1)}, "nothing to say"),
         ({"exposures": (Exposure(among=64, base_rank=9, rank=1),)}, "would tell 1 of 1 planted secrets"),
         ({"exposures": (Exposure(among=64, base_rank=40, rank=20),)}, "likelier by 1.00 bits"),
     ],
@@ -70,7 +81,18 @@ def test_every_objection_is_told() -> None:
 def test_figures_come_back_from_their_file_as_they_were() -> None:
     import json  # noqa: PLC0415 -- for this test alone
 
-    for evaluation in (GOOD, replace(GOOD, against_active=None)):
+    at = of(0.3, 0.2, 0.4)
+    full = replace(
+        GOOD,
+        against_memory=at,
+        personal=at,
+        folds=(at, at),
+        choices={"base": Choice(recall_at_1=at, mrr=at)},
+        choice_gain=at,
+        kl=0.1,
+        writing=Writing(samples=1, empty=0.0, commonest=1.0, owners_commonest=1.0),
+    )
+    for evaluation in (GOOD, full, replace(GOOD, against_active=None)):
         assert evaluation_of(json.loads(json.dumps(evaluation.as_document()))) == evaluation
 
 

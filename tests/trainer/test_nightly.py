@@ -27,6 +27,7 @@ from trainer.gate import Bounds
 from trainer.nightly import Night, Outcome, nightly
 from trainer.recipe import Recipe
 from trainer.runs import Step
+from trainer.split import LEARNED
 from trainer.windows import WindowTurn
 
 QUICK = Recipe(
@@ -42,7 +43,7 @@ QUICK = Recipe(
     precision="float32",
     kl_weight=0.0,
 )
-BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0)
+BOUNDS = Bounds(least_turns=60, least_moments=8, least_clusters=4, general_rise=9.0, most_kl=99.0)
 """A random base knows nothing that could be unlearned: the general text is for the gate's own tests."""
 
 
@@ -65,6 +66,7 @@ def night_of(
         "base": Base(name="tiny@0", folder=tiny.folder),
         "recipe": QUICK,
         "bounds": BOUNDS,
+        "wrong_person": False,  # the tiny model would spend longer on it than on the night
         **others,
     }
     return Night(
@@ -406,6 +408,19 @@ async def test_an_adapter_that_would_tell_a_planted_secret_is_refused(
     assert "planted secrets" in outcome.sentence
 
 
+async def test_a_message_repeated_over_and_over_is_not_trained_on(
+    database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
+) -> None:
+    spam = "best offers, only today, write to me"
+    lines = [(ask, spam if place % 4 == 0 else answer) for place, (ask, answer) in enumerate(questions(200))]
+    await store_weeks(database, owner, lines)
+    outcome = await nightly(night_of(database, owner, tmp_path, tiny))
+    assert outcome.state == "skipped"
+    assert outcome.sentence.startswith("One message of 36 characters is ")
+    assert spam not in outcome.sentence
+    assert not found(tmp_path, "sft.json")
+
+
 async def test_words_not_given_for_training_are_in_no_example_and_no_file(
     database: Database, owner: OwnerId, tmp_path: Path, tiny: Tiny
 ) -> None:
@@ -438,13 +453,13 @@ async def test_examples_are_written_before_training_and_held_out_words_are_in_no
         await nightly(night_of(database, owner, tmp_path, tiny, killed_at("dataset: whole")))
     (file,) = found(tmp_path, "dataset.jsonl")
     windows = [json.loads(line) for line in file.read_text().splitlines()]
-    learned = {m for w in windows if w["part"] != "held_out" for m in w["message_ids"]}
+    learned = {m for w in windows if w["part"] in LEARNED for m in w["message_ids"]}
     async with database.owner(owner) as connection:
         cursor = await connection.execute("SELECT DISTINCT message_id FROM training_example_sources")
         written = {int(row[0]) for row in await cursor.fetchall()}
     assert written == learned
     # A held-out prompt may recall what was learned, as serving would; never the other way round.
-    assert learned.isdisjoint(m for w in windows if w["part"] == "held_out" for m in w["learned_ids"])
+    assert learned.isdisjoint(m for w in windows if w["part"] not in LEARNED for m in w["learned_ids"])
 
 
 async def test_too_little_is_a_sentence_and_no_adapter(

@@ -1,0 +1,1 @@
+"""What an adapter is worth, measured on people of public history files."""
