@@ -239,3 +239,23 @@ BEGIN
     ORDER BY score DESC, f.sent_at DESC, f.id DESC
     LIMIT p_limit;
 END $$;
+
+-- All that speaks for every visible message, however long that takes: what weights are chosen from, and
+-- what tells why one message comes before another.
+CREATE FUNCTION weigh_memory(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec, p_model text
+) RETURNS SETOF message_signals
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1000
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY SELECT s.* FROM unnest(weigh_messages(
+        search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', 'infinity', false),
+        p_query, p_embedding, p_model, 200, true)) s;
+END $$;
+
+GRANT CREATE ON SCHEMA locum TO locum_search;
+ALTER FUNCTION weigh_memory OWNER TO locum_search;
+REVOKE CREATE ON SCHEMA locum FROM locum_search;
+REVOKE ALL ON FUNCTION weigh_memory FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION weigh_memory TO locum_app;
