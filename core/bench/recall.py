@@ -110,11 +110,11 @@ async def _weigh(
 ) -> list[tuple[Any, ...]]:
     cursor = await connection.execute(
         """
-        SELECT id, session_id, size, named, words_turn, words_window, sense_turn, sense_window,
+        SELECT id, session_id, size, named, coalesce(sent_at <@ named_times(%s), false), words_turn, words_window, sense_turn, sense_window,
                words_asked, sense_asked
         FROM weigh_memory(%s, 'owner', NULL, %s, %s, %s)
         ORDER BY session_id DESC, sent_at DESC, id DESC""",
-        [owner_id, question.text, as_halfvec(vector), model],
+        [question.text, owner_id, question.text, as_halfvec(vector), model],
     )
     return await cursor.fetchall()
 
@@ -124,9 +124,10 @@ def _weighed(rows: Sequence[Sequence[tuple[Any, ...]]], names: dict[int, str]) -
     _, sessions = np.unique(-table[0, :, 1], return_inverse=True)
     return Weighed(
         names=tuple(names[int(id_)] for id_ in table[0, :, 0]),
-        signals=weights.scale(table[..., 4:]),
+        signals=weights.scale(table[..., 5:]),
         length=np.log1p(np.minimum(table[0, :, 2], weights.LONG)),
         named=table[..., 3],
+        timely=table[..., 4],
         sessions=sessions.astype(np.int64),
     )
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SIGNALS = ("words", "words_window", "sense", "sense_window", "words_asked", "sense_asked")
-OTHERS = ("session", "length", "named")
-SHIPPED: Floats = np.array([1.0, 1.0, 1.5, 1.5, 0.5, 0.5, 1.0, 0.5, 0.5])
+OTHERS = ("session", "length", "named", "timely")
+SHIPPED: Floats = np.array([1.0, 1.0, 1.5, 1.5, 0.5, 0.5, 1.0, 0.5, 0.5, 2.0])
 """Of SIGNALS, then of OTHERS."""
 GRID = (0.0, 0.5, 1.0, 1.5, 2.0)
 PASSES = 2
@@ -32,6 +32,8 @@ class Weighed:
     """Shape (messages,)."""
     named: Floats
     """Shape (questions, messages)."""
+    timely: Floats
+    """Shape (questions, messages): whether it was said at the time that the question names."""
     sessions: NDArray[np.int64]
     """Shape (messages,), in order."""
 
@@ -50,9 +52,10 @@ def fuse(weighed: Weighed, weights: Floats) -> Floats:
     of_session = np.maximum.reduceat(total, starts, axis=1)
     of_session = np.repeat(of_session, np.diff([*starts, total.shape[1]]), axis=1)
     best = total.max(axis=1, keepdims=True)
-    session, length, named = weights[len(SIGNALS) :]
+    session, length, named, timely = weights[len(SIGNALS) :]
     prior = np.divide(of_session, best, out=np.zeros_like(total), where=best > 0)
-    return total + session * prior + length * weighed.length + named * weighed.named
+    rest = length * weighed.length + named * weighed.named + timely * weighed.timely
+    return total + session * prior + rest
 
 
 def rank(weighed: Weighed, weights: Floats, depth: int) -> list[list[str]]:

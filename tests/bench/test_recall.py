@@ -94,7 +94,7 @@ def made_conversation(folder: Path, seed: int) -> Conversation:
     ]
     questions = [
         {
-            "question": f"What did Tova {texts[n][:11]}",
+            "question": f"What did Tova {texts[n][:11]} on {n // 20 + 1} March?",
             "category": "ab"[n // 10 % 2],
             "evidence": [f"D{n}", f"D{n - 1}"],
         }
@@ -153,6 +153,7 @@ def test_choosing_never_ends_worse_than_it_began() -> None:
         signals=weights.scale(rng.random((12, 40, 6))),
         length=rng.random(40),
         named=rng.integers(0, 2, (12, 40)).astype(np.float64),
+        timely=np.zeros((12, 40)),
         sessions=np.arange(40) // 10,
     )
     questions = [Question(text="", category="", evidence=(str(n), str(n + 5))) for n in range(12)]

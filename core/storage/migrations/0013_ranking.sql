@@ -206,10 +206,66 @@ BEGIN
     RETURN coalesce(v_signals, '{}');
 END $$;
 
+-- When a question names its time: "on 5 June", "in May 2023", "2023-06-05", in the months of nine languages.
+-- A month alone is that month of every year; a day reaches a day to each side, for what was told of it then.
+-- A name of a month counts beside a number or a word like "in" alone: June is a person, too. Null: none.
+CREATE FUNCTION named_times(p_query text) RETURNS tstzmultirange LANGUAGE plpgsql STABLE
+SET search_path = locum, public, pg_temp SET timezone = 'UTC'
+AS $$
+DECLARE
+    c_months constant text[] := ARRAY[
+        'january|januar|janvier|enero|gennaio|janeiro|januari', 'february|februar|fevrier|febrero|febbraio|fevereiro|februari',
+        'march|marz|mars|marzo|marco|maart', 'april|avril|abril|aprile', 'may|mai|mayo|maggio|maio|mei|maj',
+        'june|juni|juin|junio|giugno|junho', 'july|juli|juillet|julio|luglio|julho', 'august|aout|agosto|augustus|augusti',
+        'september|septembre|septiembre|settembre|setembro', 'october|oktober|octobre|octubre|ottobre|outubro',
+        'november|novembre|noviembre|novembro', 'december|dezember|decembre|diciembre|dicembre|dezembro'];
+    c_words constant text := 'in|on|of|during|since|until|till|by|before|after|around|early|late|mid|last|this|im|am|vom|seit|bis|'
+                             'en|de|du|depuis|avant|apres|desde|hasta|a|nel|di|da|dal|em|i|sedan|den|op|sinds|fra';
+    v_text text := lower(without_accents(left(p_query, 4000)));
+    v_found text[];
+    v_times tstzmultirange := '{}';
+    v_month integer;
+    v_year integer;
+BEGIN
+    FOR v_found IN SELECT regexp_matches(v_text, '\y((?:19|20)\d\d)-(\d\d)-(\d\d)\y', 'g') LOOP
+        v_times := v_times + days_around(v_found[1]::integer, v_found[2]::integer, v_found[3]::integer);
+    END LOOP;
+    FOR v_found IN SELECT regexp_matches(v_text,
+        '(?:\y(' || c_words || ')[ -]+)?(?:\y(\d{1,2})(?:st|nd|rd|th|er|\.)?(?: (?:of|de|di))? )?'
+        '\y(' || array_to_string(c_months, '|') || ')\y(?: (\d{1,2})(?:st|nd|rd|th)?(?!\d))?(?:,? (?:of |de )?((?:19|20)\d\d)\y)?',
+        'g')
+    LOOP
+        CONTINUE WHEN coalesce(v_found[1], v_found[2], v_found[4], v_found[5]) IS NULL;
+        SELECT n INTO v_month FROM generate_subscripts(c_months, 1) n
+        WHERE v_found[3] = ANY (string_to_array(c_months[n], '|'));
+        FOR v_year IN SELECT generate_series(coalesce(v_found[5]::integer, 2000),
+                                             coalesce(v_found[5]::integer, extract(year FROM now())::integer + 1))
+        LOOP
+            v_times := v_times + days_around(v_year, v_month, coalesce(v_found[2], v_found[4])::integer);
+        END LOOP;
+    END LOOP;
+    RETURN nullif(v_times, '{}');
+END $$;
+
+-- The month, or the day and those beside it; empty for what no calendar has.
+CREATE FUNCTION days_around(p_year integer, p_month integer, p_day integer) RETURNS tstzmultirange
+LANGUAGE sql IMMUTABLE SET timezone = 'UTC'
+AS $$
+    SELECT CASE
+        WHEN p_year NOT BETWEEN 1900 AND 2100 OR p_month NOT BETWEEN 1 AND 12 THEN '{}'::tstzmultirange
+        WHEN p_day IS NULL THEN tstzmultirange(tstzrange(first, first + interval '1 month'))
+        WHEN p_day BETWEEN 1 AND extract(day FROM first + interval '1 month' - interval '1 day')
+            THEN tstzmultirange(tstzrange(first + (p_day - 2) * interval '1 day', first + (p_day + 1) * interval '1 day'))
+        ELSE '{}'::tstzmultirange END
+    FROM (SELECT make_timestamptz(least(greatest(p_year, 1900), 2100), least(greatest(p_month, 1), 12), 1, 0, 0, 0) AS first) f
+$$;
+
 -- The best of the candidates: each signal scaled by its best, plus the best of the candidate's session.
 -- Few and round weights, on a plateau: half or twice any of them costs less than a point. Whoever is
--- named, and who says more, comes a little sooner.
-CREATE OR REPLACE FUNCTION fuse_candidates(p_signals message_signals[], p_limit integer)
+-- named, and who says more, comes a little sooner; whatever was said at the time that is asked for, much.
+DROP FUNCTION fuse_candidates(message_signals[], integer);
+CREATE FUNCTION fuse_candidates(
+    p_signals message_signals[], p_limit integer, p_times tstzmultirange DEFAULT NULL)
 RETURNS TABLE (id bigint, chat_id bigint, session_id bigint, score real, lexical real, lexical_window real,
                dense real, dense_window real)
 LANGUAGE plpgsql STABLE ROWS 20
@@ -232,12 +288,86 @@ BEGIN
     SELECT f.id, f.chat_id, f.session_id,
            (f.total + coalesce(max(f.total) OVER (PARTITION BY f.session_id)
                                / nullif(max(f.total) OVER (), 0), 0)
-                    + 0.5 * ln(1 + least(f.size, c_long)) + 0.5 * f.named::integer)::real AS score,
+                    + 0.5 * ln(1 + least(f.size, c_long)) + 0.5 * f.named::integer
+                    + CASE WHEN f.sent_at <@ p_times THEN 2 ELSE 0 END)::real AS score,
            f.words_turn::real, f.words_window::real, f.sense_turn::real, f.sense_window::real
     FROM fused f
     WHERE f.total > 0
     ORDER BY score DESC, f.sent_at DESC, f.id DESC
     LIMIT p_limit;
+END $$;
+
+-- As in 0002, with the time that the question names.
+CREATE OR REPLACE FUNCTION search_memory(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_limit integer, p_fact_limit integer DEFAULT 0, p_chat_id bigint DEFAULT NULL,
+    p_since timestamptz DEFAULT '-infinity', p_until timestamptz DEFAULT 'infinity',
+    p_as_of timestamptz DEFAULT 'infinity', p_drafting boolean DEFAULT false
+) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+-- The candidates are few and found by their keys: planning anew would cost more than it saves.
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE v_scope search_scope;
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, p_chat_id, p_since, p_until, p_drafting);
+    IF p_limit > 0 THEN
+        RETURN QUERY SELECT 'message'::text, f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
+        FROM fuse_candidates(weigh_messages(
+            v_scope, p_query, p_embedding, p_model, greatest(100, 2 * p_limit), false), p_limit,
+                             named_times(p_query)) f;
+    END IF;
+    IF p_fact_limit > 0 THEN
+        RETURN QUERY SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real
+        FROM rank_facts(v_scope, p_query, p_embedding, p_model, p_fact_limit,
+                        coalesce(p_as_of, 'infinity')) r;
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION search_memory_exactly(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_limit integer
+) RETURNS TABLE (id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY SELECT f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window
+    FROM fuse_candidates(weigh_messages(
+        search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', 'infinity', false),
+        p_query, p_embedding, p_model, 200, true), p_limit, named_times(p_query)) f;
+END $$;
+
+CREATE OR REPLACE FUNCTION recall_memory(
+    p_owner_id bigint, p_reader_kind text, p_reader_id bigint, p_query text, p_embedding halfvec,
+    p_model text, p_until timestamptz, p_limit integer, p_fact_limit integer, p_past_limit integer
+) RETURNS TABLE (kind text, id bigint, chat_id bigint, score real, lexical real, lexical_window real,
+                 dense real, dense_window real,
+                 reply_ids bigint[], reply text, asked text, replied_at timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
+SET search_path = locum, public, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_scope search_scope;
+    v_signals message_signals[];
+BEGIN
+    v_scope := search_scope_of(p_owner_id, p_reader_kind, p_reader_id, NULL, '-infinity', p_until, true);
+    v_signals := weigh_messages(v_scope, p_query, p_embedding, p_model, greatest(100, 2 * p_limit), false);
+    RETURN QUERY
+        SELECT 'message'::text, f.id, f.chat_id, f.score, f.lexical, f.lexical_window, f.dense, f.dense_window,
+               NULL::bigint[], NULL::text, NULL::text, NULL::timestamptz
+        FROM fuse_candidates(v_signals, p_limit, named_times(p_query)) f;
+    RETURN QUERY
+        SELECT 'fact'::text, r.id, NULL::bigint, r.score, r.lexical, NULL::real, r.dense, NULL::real,
+               NULL::bigint[], NULL::text, NULL::text, NULL::timestamptz
+        FROM rank_facts(v_scope, p_query, p_embedding, p_model, p_fact_limit, 'infinity') r;
+    RETURN QUERY
+        SELECT 'past'::text, a.asked_id, NULL::bigint, a.score, NULL::real, NULL::real, NULL::real, NULL::real,
+               a.reply_ids, a.reply, a.asked, a.replied_at
+        FROM answered_like(v_scope, v_signals, p_past_limit) a;
 END $$;
 
 -- All that speaks for every visible message, however long that takes: what weights are chosen from, and
@@ -256,6 +386,7 @@ END $$;
 
 GRANT CREATE ON SCHEMA locum TO locum_search;
 ALTER FUNCTION weigh_memory OWNER TO locum_search;
+ALTER FUNCTION fuse_candidates OWNER TO locum_search;
 REVOKE CREATE ON SCHEMA locum FROM locum_search;
-REVOKE ALL ON FUNCTION weigh_memory FROM PUBLIC;
+REVOKE ALL ON FUNCTION weigh_memory, fuse_candidates FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION weigh_memory TO locum_app;

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.audience import Reader
 from core.ids import OwnerId
@@ -119,3 +121,47 @@ async def test_what_speaks_for_a_message_is_told_to_whoever_may_read_it_alone(hi
             "SELECT id FROM weigh_memory(%s, 'owner', NULL, 'rope', NULL, 'none')", history.owner_id + 1
         )
     assert history.now > START
+
+
+@pytest.mark.parametrize(
+    ("question", "inside", "outside"),
+    [
+        ("What did we buy on 5 June 2023?", "2023-06-05", "2023-06-08"),
+        ("What happened on June 5th, 2023", "2023-06-04", "2022-06-05"),
+        ("and in may 2023?", "2023-05-31", "2023-06-01"),
+        ("Who came in June?", "2021-06-30", "2021-07-01"),
+        ("was war am 3. März 2024", "2024-03-03", "2024-03-09"),
+        ("que s'est-il passé en août", "2022-08-20", "2022-09-01"),
+        ("see 2024-02-29", "2024-02-29", "2024-02-20"),
+    ],
+)
+async def test_a_question_names_its_time(history: History, question: str, inside: str, outside: str) -> None:
+    rows = await history.run(
+        "SELECT %s::timestamptz <@ named_times(%s), %s::timestamptz <@ named_times(%s)",
+        f"{inside} 12:00Z", question, f"{outside} 12:00Z", question,
+    )  # fmt: skip
+    assert rows == [(True, False)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What may June want?", "Ask Julio and April", "", "31 February 2023", "2023-13-45", "in 2023"],
+)
+async def test_what_names_no_day_or_month_names_no_time(history: History, question: str) -> None:
+    assert await history.run("SELECT named_times(%s)", question) == [(None,)]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.sampled_from("0123456789 -.,/maj unefr'bo 2023"), max_size=40))
+async def test_no_question_breaks_the_reading_of_times(history: History, text: str) -> None:
+    await history.run("SELECT named_times(%s)", text)
+
+
+async def test_what_was_said_then_comes_first(history: History) -> None:
+    chat = await history.chat("Ines")
+    ids = [
+        await history.say(chat, "Ines", "We went climbing", at=START.replace(year=2025, month=month))
+        for month in (4, 5, 6)
+    ]
+    assert (await ranked(history, "Did we go climbing in May?"))[0].id == ids[1]
+    assert (await ranked(history, "Did we go climbing in April 2025?"))[0].id == ids[0]
