@@ -110,7 +110,8 @@ async def _weigh(
 ) -> list[tuple[Any, ...]]:
     cursor = await connection.execute(
         """
-        SELECT id, session_id, size, named, coalesce(sent_at <@ named_times(%s), false), words_turn, words_window, sense_turn, sense_window,
+        SELECT id, session_id, size, named, coalesce(sent_at <@ named_times(%s), false),
+               words_turn, words_window, sense_turn, sense_window,
                words_asked, sense_asked
         FROM weigh_memory(%s, 'owner', NULL, %s, %s, %s)
         ORDER BY session_id DESC, sent_at DESC, id DESC""",
