@@ -261,7 +261,7 @@ AS $$
 $$;
 
 -- The best of the candidates: each signal scaled by its best, plus the best of the candidate's session.
--- Few and round weights, on a plateau: half or twice any of them costs less than a point. Whoever is
+-- Few and round weights, on a plateau: half or twice any of them costs a point at most. Whoever is
 -- named, and who says more, comes a little sooner; whatever was said at the time that is asked for, much.
 DROP FUNCTION fuse_candidates(message_signals[], integer);
 CREATE FUNCTION fuse_candidates(
