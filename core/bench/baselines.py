@@ -90,14 +90,15 @@ def rank_with_mem0(
 
     Its keyword search wants the `fastembed` extra, and is off without it.
     """
-    vectors = {record.line: row for record, row in zip(conversation.records, texts, strict=True)}
-    vectors |= {question.text: row for question, row in zip(conversation.questions, questions, strict=True)}
+    lines = [record.line for record in conversation.records]
+    asked = [question.text for question in conversation.questions]
+    # It trims what it is asked.
+    vectors = {text.strip(): row for text, row in zip((*lines, *asked), (*texts, *questions), strict=True)}
     with _mem0(vectors, texts.shape[1]) as memory:
-        for record in conversation.records:
-            memory.add(record.line, user_id="bench", infer=False, metadata={"named": record.id})
+        for record, line in zip(conversation.records, lines, strict=True):
+            memory.add(line, user_id="bench", infer=False, metadata={"named": record.id})
         found = [
-            memory.search(question.text, filters={"user_id": "bench"}, top_k=depth, threshold=0.0)
-            for question in conversation.questions
+            memory.search(text, filters={"user_id": "bench"}, top_k=depth, threshold=0.0) for text in asked
         ]
     return [[hit["metadata"]["named"] for hit in one["results"]] for one in found]
 
@@ -129,7 +130,10 @@ def _mem0(vectors: Mapping[str, np.ndarray], dimension: int) -> Generator[Any]:
                 }
             )
             memory.embedding_model = _GivenVectors(vectors)
-            yield memory
+            try:
+                yield memory
+            finally:
+                memory.vector_store.client.close()
 
 
 class _GivenVectors:
@@ -139,4 +143,4 @@ class _GivenVectors:
         self._vectors = vectors
 
     def embed(self, text: str, _action: str | None = None) -> list[float]:
-        return self._vectors[text].tolist()
+        return self._vectors[text.strip()].tolist()

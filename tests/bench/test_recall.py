@@ -94,7 +94,7 @@ def made_conversation(folder: Path, seed: int) -> Conversation:
     ]
     questions = [
         {
-            "question": f"What did Tova {texts[n][:11]} on {n // 20 + 1} March?",
+            "question": f"What did Tova {texts[n][:11]} on {n // 20 + 1} March? ",
             "category": "ab"[n // 10 % 2],
             "evidence": [f"D{n}", f"D{n - 1}"],
         }
