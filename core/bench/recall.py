@@ -77,11 +77,12 @@ async def rank_with_search(
     search_ms: list[float] = []
     async with database.owner(owner_id) as connection:
         names = await _names(connection, owner_id)
-        await embed_questions(embedder, ["Is anybody awake?"])
-        for question in conversation.questions:
-            began = time.perf_counter()
-            (vector,) = await embed_questions(embedder, [question.text])
-            embedded = time.perf_counter()
+    await embed_questions(embedder, ["Is anybody awake?"])
+    for question in conversation.questions:
+        began = time.perf_counter()
+        (vector,) = await embed_questions(embedder, [question.text])
+        embedded = time.perf_counter()
+        async with database.owner(owner_id) as connection:
             hits = await search_memory(
                 connection, owner_id=owner_id, reader=Reader.owner(), query=question.text, vector=vector,
                 model=embedder.name, limit=max(DEPTHS),
