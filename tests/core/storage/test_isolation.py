@@ -227,6 +227,7 @@ READS_OF_ONE_OWNER = {
     "recent_turns": "recent_turns(%(owner)s, 1, NULL, 'infinity', 10)",
     "search_memory": "search_memory(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 10, 10)",
     "search_memory_exactly": "search_memory_exactly(%(owner)s, 'owner', NULL, 'saffron', NULL, '', 10)",
+    "weigh_memory": "weigh_memory(%(owner)s, 'owner', NULL, 'saffron', NULL, '')",
 }
 """Every function that runs with more rights than the application and takes an owner."""
 
