@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from core.audience import Reader
 from core.ids import OwnerId
@@ -25,6 +26,18 @@ async def uses(conninfo: str) -> dict[str, int]:
             UNION ALL
             SELECT relname || ' whole', seq_scan FROM pg_stat_user_tables WHERE relname = 'messages'""")
         return {str(row[0]): int(row[1]) for row in await cursor.fetchall()}
+
+
+async def lower_limits(conninfo: str, *, exact_search: int, exact_distance: int) -> None:
+    """As an owner of many more messages would meet them."""
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
+        for name, limit in (("exact_search_limit", exact_search), ("exact_distance_limit", exact_distance)):
+            await connection.execute(
+                sql.SQL(
+                    "CREATE OR REPLACE FUNCTION locum.{}() RETURNS integer LANGUAGE sql IMMUTABLE"
+                    " AS $$ SELECT {} $$"
+                ).format(sql.Identifier(name), sql.Literal(limit))
+            )
 
 
 @pytest.fixture
@@ -59,7 +72,7 @@ async def test_words_are_found_through_their_index(conninfo: str, large: tuple[H
         await connection.execute("SELECT pg_stat_force_next_flush()")
     after = await uses(conninfo)
     assert len(hits) == 5
-    assert after["messages_tsv"] > before["messages_tsv"]
+    assert after["messages_words"] > before["messages_words"]
 
 
 async def test_recent_turns_are_read_in_order(conninfo: str, large: tuple[History, Chat]) -> None:
@@ -80,12 +93,8 @@ async def test_recent_turns_are_read_in_order(conninfo: str, large: tuple[Histor
 async def test_a_large_owners_vectors_are_found_through_an_index_of_their_own(
     conninfo: str, database: Database, owner: OwnerId
 ) -> None:
-    """`exact_search_limit` is lowered for the test: twenty thousand vectors would take minutes."""
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
-        await connection.execute(
-            "CREATE OR REPLACE FUNCTION locum.exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE"
-            " AS $$ SELECT 300 $$"
-        )
+    """The limits are lowered for the test: twenty thousand vectors would take minutes."""
+    await lower_limits(conninfo, exact_search=100, exact_distance=300)
     history = await open_history(database, owner)
     chat = await history.chat("Ines")
     await history.run(
