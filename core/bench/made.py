@@ -166,6 +166,7 @@ async def fill_index(database: Database, owner_id: OwnerId, vectors: WordVectors
     await _fill_vectors(database, owner_id, vectors)
     async with database.owner(owner_id) as connection:
         await connection.execute("SELECT analyze_memory()")
+    async with database.owner(owner_id) as connection:
         await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, MODEL])
 
 

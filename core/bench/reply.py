@@ -23,8 +23,8 @@ from redis.asyncio import Redis
 from rich.console import Console
 
 from core.bench.made import DIMENSION, MODEL, WordVectors, fill, made_records
+from core.bench.questions import Question, ask_all, ask_bare, choose_questions
 from core.bench.scratch import describe_machine, scratch_database
-from core.bench.search import Question, ask_bare, choose_questions, timed
 from core.clock import SystemClock
 from core.errors import BadInput
 from core.events import Author, ChatRef, MessageNew, Person
@@ -212,7 +212,7 @@ async def measure_size(database: Database, rows: int, turns: int, seed: int) -> 
         account_id = await ensure_account(connection, owner_id, "bench", ACCOUNT, ACCOUNT)
         account = await read_account(connection, owner_id, account_id)
     new, known = await run_turns(database, account, questions)
-    bare, _ = await timed(database, owner_id, ask_bare, questions)
+    bare = (await ask_all(database, owner_id, ask_bare, questions)).figures()
     return {
         "rows": rows,
         "turns": len(known.whole),

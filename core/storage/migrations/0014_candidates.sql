@@ -66,11 +66,14 @@ END $$;
 
 -- ─── How much is looked at ──────────────────────────────────────────────────────────────────
 
--- Up to so many visible messages, all of them are measured: the ranking is exact.
-CREATE OR REPLACE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1500 $$;
+-- Up to so many visible messages, all of them are measured: the ranking is exact. Both limits are settings
+-- so that benchmarks can force the ways of large owners on small ones; neither widens what is shown.
+CREATE OR REPLACE FUNCTION exact_search_limit() RETURNS integer LANGUAGE sql STABLE
+AS $$ SELECT coalesce(nullif(current_setting('locum.exact_search_limit', true), '')::integer, 1500) $$;
 
 -- Up to so many, every vector is compared; with more, an index of near vectors is asked.
-CREATE FUNCTION exact_distance_limit() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 20000 $$;
+CREATE FUNCTION exact_distance_limit() RETURNS integer LANGUAGE sql STABLE
+AS $$ SELECT coalesce(nullif(current_setting('locum.exact_distance_limit', true), '')::integer, 20000) $$;
 
 CREATE OR REPLACE FUNCTION prepare_large_owner(p_owner_id bigint, p_model text) RETURNS boolean LANGUAGE plpgsql
 SET search_path = locum, public, pg_temp
@@ -115,7 +118,7 @@ DECLARE
     v_ids bigint[] := '{}';
 BEGIN
     FOREACH v_span IN ARRAY ARRAY['turn', 'window'] LOOP
-        IF v_span = 'window' AND p_seen > c_windows THEN
+        IF v_span = 'window' AND p_seen > least(c_windows, exact_distance_limit()) THEN
             -- Among many, the windows around the nearest turns stand for the nearest windows.
             SELECT array_agg(n.id) INTO v_near
             FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
