@@ -272,7 +272,7 @@ SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 DECLARE
     -- Words are taken rarest first until the messages that hold them are this many.
-    c_budget constant bigint := 2000;
+    c_budget constant bigint := 4000;
     v_size record;
     v_words text[];
     v_some integer;
@@ -284,7 +284,7 @@ BEGIN
     )
     SELECT coalesce(array_agg(t.query ORDER BY t.place), '{}'),
            coalesce(array_agg(t.idf ORDER BY t.place), '{}'), array_agg(t.lexeme ORDER BY t.place),
-           count(*) FILTER (WHERE t.so_far <= c_budget OR t.place = 1 AND t.messages <= 5 * c_budget)
+           count(*) FILTER (WHERE t.so_far <= c_budget OR t.place = 1 AND t.messages <= 3 * c_budget)
     INTO queries, idf, v_words, v_some FROM terms t;
     IF p_exact THEN
         ids := visible_up_to(p_scope, NULL);
