@@ -80,8 +80,9 @@ SET search_path = locum, public, pg_temp
 AS $$
 DECLARE v_dimension integer;
 BEGIN
-    IF (SELECT count(*) FROM embeddings
-        WHERE owner_id = p_owner_id AND model = p_model AND span = 'turn') <= exact_distance_limit() THEN
+    IF (SELECT count(*) FROM (
+            SELECT FROM embeddings WHERE owner_id = p_owner_id AND model = p_model AND span = 'turn'
+            LIMIT exact_distance_limit() + 1) s) <= exact_distance_limit() THEN
         RETURN false;
     END IF;
     SELECT dimension INTO v_dimension FROM embeddings WHERE owner_id = p_owner_id AND model = p_model LIMIT 1;
