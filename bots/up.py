@@ -7,6 +7,7 @@ import socket
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Literal
 
 from redis.asyncio import Redis
@@ -22,9 +23,10 @@ from bots.console.run import check_port, serve
 from bots.hosting import Fares, Hosting, State
 from bots.platforms import open_host
 from core.clock import SystemClock
+from core.memory.changeover import ServingEmbedder
 from core.memory.people import ensure_account
 from core.memory.upkeep import keep_memory
-from core.models.choose import start_embedder, start_generator
+from core.models.choose import open_stored_embedder, start_embedder, start_generator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.outside import leaves_machine, outside_models
 from core.models.transcribe import open_transcriber
@@ -60,9 +62,12 @@ async def run(locum: Locum, only: Part | None) -> None:
         open_expert_of(locum, wanted=works) as expert,
         asyncio.TaskGroup() as tasks,
     ):
+        serving = (
+            ServingEmbedder(models[0], partial(open_stored_embedder, locum.settings)) if models else None
+        )
         path = ReplyPath(
             database=locum.database,
-            embedder=models[0] if models else None,
+            embedder=serving,
             generator=models[1] if models else None,
             expert=expert,
             clock=SystemClock(),
@@ -83,6 +88,7 @@ async def run(locum: Locum, only: Part | None) -> None:
                     teachers,
                     _show_progress,
                     teacher_outside=leaves_machine(locum.settings.teacher_url),
+                    serving=serving,
                 )
             )
         hosting = Hosting(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,11 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.errors import BadInput
 from core.ids import OwnerId
+from core.memory.changeover import ServingEmbedder
 from core.memory.index import count_unindexed, index_messages
 from core.memory.questions import Ask, Found, answer
 from core.memory.references import find_chat, find_reader
-from core.models.choose import open_embedder
-from core.models.faces import Embedder
+from core.models.choose import open_embedder, open_stored_embedder
+from core.models.faces import Embedder, embed_questions
 from core.runtime import open_locum
 from core.settings import load_settings
 from core.storage.database import Database
@@ -91,7 +93,7 @@ async def answer_batch(
 async def _search(
     database: Database, owner_id: OwnerId, embedder: Embedder, ask: Ask, questions: list[str]
 ) -> list[list[Found]]:
-    vectors = await embedder.embed(questions)
+    vectors = await embed_questions(embedder, questions)
     async with database.owner(owner_id) as connection:
         return await answer(connection, owner_id, ask, questions, vectors, embedder.name)
 
@@ -169,18 +171,21 @@ async def run_search(wanted: Wanted, console: Console) -> bool:
             until=wanted.until,
         )
         embedder = await open_embedder(locum.settings)
+        asking = ServingEmbedder(embedder, partial(open_stored_embedder, locum.settings))
         try:
             await index_few(locum.database, locum.owner_id, embedder, console)
+            await asking.settle(locum.database, [locum.owner_id])
             if wanted.query is not None:
                 show_hits(
-                    (await _search(locum.database, locum.owner_id, embedder, ask, [wanted.query]))[0], wanted
+                    (await _search(locum.database, locum.owner_id, asking, ask, [wanted.query]))[0], wanted
                 )
                 return True
             if wanted.batch == "-":
-                return await answer_batch(locum.database, locum.owner_id, embedder, ask, sys.stdin, console)
+                return await answer_batch(locum.database, locum.owner_id, asking, ask, sys.stdin, console)
             with Path(wanted.batch or "").open(encoding="utf-8") as file:  # noqa: ASYNC230 -- a batch has nobody else to wait
-                return await answer_batch(locum.database, locum.owner_id, embedder, ask, file, console)
+                return await answer_batch(locum.database, locum.owner_id, asking, ask, file, console)
         finally:
+            await asking.close()
             await embedder.close()
 
 

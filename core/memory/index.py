@@ -1,4 +1,4 @@
-"""The indexing job: places in the conversation, vectors of turns and windows, vectors of facts.
+"""The indexing job: languages, places in the conversation, vectors of turns and windows, vectors of facts.
 
 Each step finds what is missing, and commits batch by batch: it may be killed anywhere and called
 again. No transaction is held while the model works; a message that was edited meanwhile keeps no
@@ -14,6 +14,7 @@ from pgvector import HalfVector
 from psycopg.rows import class_row
 
 from core.ids import OwnerId
+from core.memory.languages import settle_languages
 from core.models.faces import Embedder
 from core.storage.database import Connection, Database
 
@@ -70,9 +71,10 @@ async def index_messages(
     batch: int = 256,
 ) -> int:
     """How many texts were embedded just now; 0 when everything was."""
+    told = await settle_languages(database, owner_id)
     await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
-        if await refresh_statistics(connection, owner_id):
+        if await refresh_statistics(connection, owner_id, anyway=told > 0):
             await connection.execute("SELECT analyze_memory()")
         turns = await _missing(connection, owner_id, embedder.name, "turn")
         windows = await _missing(connection, owner_id, embedder.name, "window")
@@ -206,8 +208,8 @@ async def _place_chat(connection: Connection, owner_id: OwnerId, chat_id: int) -
 # ─── Statistics ─────────────────────────────────────────────────────────────────────────────
 
 
-async def refresh_statistics(connection: Connection, owner_id: OwnerId) -> bool:
-    """Recount the owner's words and audiences, if it is time: see `_is_outdated`."""
+async def refresh_statistics(connection: Connection, owner_id: OwnerId, *, anyway: bool = False) -> bool:
+    """Recount the owner's words and audiences, if it is time (see `_is_outdated`) or `anyway`."""
     cursor = await connection.execute(
         "SELECT messages, audiences, heard FROM corpus_statistics WHERE owner_id = %s", [owner_id]
     )
@@ -219,8 +221,10 @@ async def refresh_statistics(connection: Connection, owner_id: OwnerId) -> bool:
         [owner_id],
     )
     heard = {int(row[0]): int(row[1]) for row in await cursor.fetchall()}
-    if counted is not None and not _is_outdated(
-        int(counted[0]), dict(zip(counted[1], counted[2], strict=True)), heard
+    if (
+        counted is not None
+        and not anyway
+        and not _is_outdated(int(counted[0]), dict(zip(counted[1], counted[2], strict=True)), heard)
     ):
         return False
     await connection.execute(

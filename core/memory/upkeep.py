@@ -14,6 +14,7 @@ from psycopg_pool import PoolTimeout
 from core.cancelled import is_cancelled
 from core.errors import LocumError
 from core.ids import OwnerId
+from core.memory.changeover import ServingEmbedder
 from core.memory.extraction import extract_new
 from core.memory.index import index_messages
 from core.memory.merging import propose_merges
@@ -36,14 +37,24 @@ async def keep_memory(
     on_progress: Progress,
     *,
     teacher_outside: bool = True,
+    serving: ServingEmbedder | None = None,
 ) -> None:
     """Bring every owner's memory up to date until cancelled.
+
+    `serving` is told when the embedder has read everything, and answers by its predecessor until then.
 
     `teachers` names the owners whose sessions a teacher may be sent; nobody else's are.
     What goes wrong with one owner's memory delays that memory, and nobody's replies.
     """
     while True:
-        for owner_id in await owners(database):
+        everyone = await owners(database)
+        if serving is not None:
+            try:
+                await serving.settle(database, everyone)
+                await serving.clear(database, everyone)
+            except (psycopg.Error, PoolTimeout) as error:
+                log.warning("embedder.unsettled", error=type(error).__name__)
+        for owner_id in everyone:
             try:
                 await update_memory(
                     database,

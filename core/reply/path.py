@@ -32,7 +32,7 @@ from core.errors import BadInput, ModelError
 from core.events import Event
 from core.ids import OwnerId
 from core.memory.traces import are_there
-from core.models.faces import Embedder, Generator
+from core.models.faces import Embedder, Generator, embed_questions
 from core.models.outside import Outside
 from core.models.serving import serves
 from core.reply.apply import Timing, apply_event
@@ -237,11 +237,13 @@ class ReplyPath:
         if self.embedder is None:
             return None, ""
         try:
-            vectors = await self.embedder.embed([text])
+            # Before the call: another model may take over while this one works.
+            name = self.embedder.name
+            vectors = await embed_questions(self.embedder, [text])
         except ModelError as error:
             log.warning("embedder.failed", error=type(error).__name__)
             return None, ""
-        return vectors[0], self.embedder.name
+        return vectors[0], name
 
     async def _active_adapter(self, owner_id: OwnerId) -> ActiveAdapter | None:
         """The adapter that the model drafts with; None where it cannot, and then its base drafts."""
