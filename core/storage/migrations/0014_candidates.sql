@@ -25,7 +25,7 @@ BEGIN
     ANALYZE messages, passages, embeddings, fact_embeddings;
 END $$;
 
--- As in 0002, but that words are counted among the owner's own.
+-- As in 0013, but that words are counted among the owner's own.
 CREATE OR REPLACE FUNCTION search_terms(p_owner_id bigint, p_query text)
 RETURNS TABLE (lexeme text, query tsquery, messages bigint, idf double precision)
 LANGUAGE plpgsql STABLE ROWS 8
@@ -44,8 +44,13 @@ BEGIN
         WITH words AS MATERIALIZED (
             SELECT DISTINCT w.lexeme AS word
             FROM (SELECT unnest(v_languages) UNION
-                  SELECT c.language FROM chats c WHERE c.owner_id = p_owner_id) l(language),
-                 unnest(to_tsvector(l.language, left(p_query, 4000))) w
+                  SELECT c.language FROM chats c WHERE c.owner_id = p_owner_id) l(language)
+            -- Stop words are known with their accents alone: those go first.
+            CROSS JOIN LATERAL (
+                SELECT string_agg(q.word, ' ') AS told
+                FROM regexp_split_to_table(left(p_query, 4000), '\s+') q(word)
+                WHERE octet_length(q.word) = length(q.word) OR to_tsvector(l.language, q.word) <> '') q
+            CROSS JOIN LATERAL unnest(to_tsvector(l.language, searchable(q.told))) w
             LIMIT 400
         ), counted AS (
             SELECT w.word, q.query,
@@ -200,7 +205,10 @@ BEGIN
               UNION ALL
               SELECT n.id, b.words FROM best b
               JOIN passages p ON p.owner_id = p_scope.owner_id AND p.message_id = b.id
-              CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id) WHERE n.id IS NOT NULL) s
+              LEFT JOIN passages pb ON pb.owner_id = p_scope.owner_id AND pb.message_id = p.before_id
+              LEFT JOIN passages pa ON pa.owner_id = p_scope.owner_id AND pa.message_id = p.after_id
+              CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id), (pb.before_id), (pa.after_id)) n(id)
+              WHERE n.id IS NOT NULL) s
         GROUP BY s.id
     )
     SELECT array_agg(c.id) INTO v_ids FROM (
@@ -352,14 +360,16 @@ END $$;
 -- the order of the queries, of which there are at most sixteen (search_terms). Planned anew with queries
 -- and scope as constants; the ids stand in a sub-query because the planner would weigh each of them.
 CREATE FUNCTION match_words(p_scope search_scope, p_ids bigint[], p_queries tsquery[])
-RETURNS TABLE (id bigint, chat_id bigint, sent_at timestamptz, size integer, words integer)
+RETURNS TABLE (id bigint, chat_id bigint, sent_at timestamptz, sender_name text, language regconfig,
+               asks boolean, size integer, words integer)
 LANGUAGE plpgsql STABLE ROWS 1000
 SET search_path = locum, public, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 DECLARE v_any tsquery := (SELECT string_agg(q::text, ' | ')::tsquery FROM unnest(p_queries) q);
 BEGIN
     RETURN QUERY
-    SELECT m.id, m.chat_id, m.sent_at, length(m.tsv),
+    SELECT m.id, m.chat_id, m.sent_at, m.sender_name, m.language,
+           m.text LIKE '%?%' OR m.text LIKE '%？%' OR m.text LIKE '%؟%', length(m.tsv),
            CASE WHEN m.tsv @@ v_any THEN
                (m.tsv @@ p_queries[1])::integer
                | coalesce((m.tsv @@ p_queries[2])::integer << 1, 0)
@@ -381,14 +391,16 @@ BEGIN
     FROM visible_messages(p_scope) m WHERE m.id = ANY ((SELECT p_ids)::bigint[]);
 END $$;
 
--- The signals of those of the messages that the scope shows. Every table is read in one pass over sorted
--- keys, and joined by hashing; planned once.
+-- The signals of 0013, of those of the messages that the scope shows. Every table is read in one pass over
+-- sorted keys, and joined by hashing; planned once.
 CREATE OR REPLACE FUNCTION measure_candidates(
     p_scope search_scope, p_ids bigint[], p_queries tsquery[], p_idf double precision[],
     p_embedding halfvec, p_model text
 ) RETURNS message_signals[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
-SET work_mem = '32MB' SET enable_nestloop = off
+SET work_mem = '32MB'
+-- A plan for any number of rows expects ten, and would join all with all in loops.
+SET enable_nestloop = off SET enable_mergejoin = off
 AS $$
 DECLARE
     v_average double precision := coalesce(
@@ -396,39 +408,56 @@ DECLARE
     v_low double precision[] := word_weights(p_idf[:8]);
     v_high double precision[] := word_weights(p_idf[9:]);
     v_owner_id bigint := p_scope.owner_id;
-    v_neighbours bigint[];
+    v_before bigint[];
+    v_near bigint[];
+    v_far bigint[];
     v_signals message_signals[];
 BEGIN
-    SELECT array_agg(n.id) INTO v_neighbours
-    FROM passages p CROSS JOIN LATERAL (VALUES (p.before_id), (p.after_id)) n(id)
-    WHERE p.owner_id = v_owner_id AND p.message_id = ANY (p_ids) AND n.id IS NOT NULL;
+    SELECT array_agg(p.before_id), array_agg(p.before_id) || array_agg(p.after_id) INTO v_before, v_near
+    FROM passages p WHERE p.owner_id = v_owner_id AND p.message_id = ANY (p_ids);
+    SELECT array_agg(p.before_id) || array_agg(p.after_id) INTO v_far
+    FROM passages p WHERE p.owner_id = v_owner_id AND p.message_id = ANY (v_near);
     WITH pieces AS MATERIALIZED (
-        SELECT w.id, w.chat_id, w.sent_at, w.size, w.words
-        FROM match_words(p_scope, p_ids || v_neighbours, p_queries) w
+        SELECT w.id, w.chat_id, w.sent_at, w.sender_name, w.language, w.asks, w.size, w.words
+        FROM match_words(p_scope, p_ids || v_near || v_far, p_queries) w
+    ), names AS MATERIALIZED (
+        SELECT n.sender_name, n.language,
+               EXISTS (SELECT FROM unnest(p_queries) t(query)
+                       WHERE to_tsvector(n.language, searchable(n.sender_name)) @@ t.query) AS named
+        FROM (SELECT DISTINCT sender_name, language FROM pieces) n
     ), places AS MATERIALIZED (
         SELECT p.message_id, p.before_id, p.after_id, p.session_id
-        FROM passages p WHERE p.owner_id = v_owner_id AND p.message_id = ANY (p_ids)
+        FROM passages p WHERE p.owner_id = v_owner_id AND p.message_id = ANY (p_ids || v_near)
     ), turns AS MATERIALIZED (
         SELECT e.message_id, -(e.embedding <#> p_embedding) AS sense
         FROM embeddings e
         WHERE e.owner_id = v_owner_id AND e.model = p_model AND e.span = 'turn'
-          AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids)
+          AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids || v_before)
     ), surroundings AS MATERIALIZED (
         SELECT e.message_id, -(e.embedding <#> p_embedding) AS sense
         FROM embeddings e
         WHERE e.owner_id = v_owner_id AND e.model = p_model AND e.span = 'window'
           AND p_embedding IS NOT NULL AND e.message_id = ANY (p_ids)
     ), windows AS (
-        SELECT own.id, own.chat_id, own.sent_at, p.session_id, own.size, own.words,
-               own.size + coalesce(b.size, 0) + coalesce(a.size, 0) AS window_size,
-               own.words | coalesce(b.words, 0) | coalesce(a.words, 0) AS window_words,
+        SELECT own.id, own.chat_id, own.sent_at, p.session_id, own.size, own.words, n.named,
+               own.size + coalesce(b.size, 0) + coalesce(a.size, 0) + coalesce(bb.size, 0)
+                   + coalesce(aa.size, 0) AS window_size,
+               own.words | coalesce(b.words, 0) | coalesce(a.words, 0) | coalesce(bb.words, 0)
+                   | coalesce(aa.words, 0) AS window_words,
                -- A window that quotes what this reader may not see counts as the message alone.
-               (p.before_id IS NULL OR b.id IS NOT NULL) AND (p.after_id IS NULL OR a.id IS NOT NULL) AS whole
+               (p.before_id IS NULL OR b.id IS NOT NULL) AND (p.after_id IS NULL OR a.id IS NOT NULL) AS whole,
+               asked.id AS asked_id, asked.size AS asked_size, coalesce(asked.words, 0) AS asked_words
         FROM (SELECT DISTINCT unnest(p_ids)) c(id)
         JOIN pieces own ON own.id = c.id
+        JOIN names n ON n.sender_name = own.sender_name AND n.language = own.language
         LEFT JOIN places p ON p.message_id = c.id
+        LEFT JOIN places further_back ON further_back.message_id = p.before_id
+        LEFT JOIN places further_on ON further_on.message_id = p.after_id
         LEFT JOIN pieces b ON b.id = p.before_id
         LEFT JOIN pieces a ON a.id = p.after_id
+        LEFT JOIN pieces bb ON bb.id = further_back.before_id
+        LEFT JOIN pieces aa ON aa.id = further_on.after_id
+        LEFT JOIN pieces asked ON asked.id = b.id AND asked.asks AND asked.sender_name <> own.sender_name
         OFFSET 0
     )
     -- BM25 with k1 = 0.9, b = 0.4, each word counted once. The numbers are cast: a bare 0.36 is a numeric.
@@ -436,12 +465,16 @@ BEGIN
                (v_low[(w.words & 255) + 1] + v_high[(w.words >> 8) + 1])
                    * 1.9::float8 / (1.54::float8 + 0.36::float8 / v_average * w.size::float8),
                (v_low[(w.window_words & 255) + 1] + v_high[(w.window_words >> 8) + 1])
-                   * 1.9::float8 / (1.54::float8 + 0.12::float8 / v_average * w.window_size::float8),
+                   * 1.9::float8 / (1.54::float8 + 0.072::float8 / v_average * w.window_size::float8),
                greatest(coalesce(t.sense, 0), 0),
-               greatest(coalesce(CASE WHEN w.whole THEN s.sense ELSE t.sense END, 0), 0))::message_signals)
+               greatest(coalesce(CASE WHEN w.whole THEN s.sense ELSE t.sense END, 0), 0),
+               coalesce((v_low[(w.asked_words & 255) + 1] + v_high[(w.asked_words >> 8) + 1])
+                   * 1.9::float8 / (1.54::float8 + 0.36::float8 / v_average * w.asked_size::float8), 0),
+               greatest(coalesce(q.sense, 0), 0), w.size, w.named)::message_signals)
     INTO v_signals
     FROM windows w
     LEFT JOIN turns t ON t.message_id = w.id
+    LEFT JOIN turns q ON q.message_id = w.asked_id
     LEFT JOIN surroundings s ON s.message_id = w.id;
     RETURN coalesce(v_signals, '{}');
 END $$;
