@@ -11,7 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from core.audience import Reader
-from core.bench.recall import Conversation, Rankings, read_conversations, report, write_records
+from core.bench.conversations import Conversation, read_conversations
+from core.bench.recall import Rankings, report
+from core.bench.records import write_records
 from core.bench.scratch import describe_machine, scratch_database
 from core.ids import OwnerId
 from core.memory.index import index_messages

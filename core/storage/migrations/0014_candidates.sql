@@ -111,7 +111,9 @@ DECLARE
     c_windows constant integer := 6000;
     v_whole boolean := p_scope.everything AND p_scope.chat_id IS NULL AND NOT p_scope.drafting
                        AND p_scope.since = '-infinity' AND p_scope.until = 'infinity';
-    v_indexed boolean := least(p_seen, p_total) > exact_distance_limit();
+    -- Of few among many, the index finds mostly the others.
+    v_indexed boolean := least(p_seen, p_total)
+                         > greatest(exact_distance_limit(), least(3 * exact_distance_limit(), p_total / 16));
     -- The dimension is spelled out because the index is on the vector of that dimension.
     v_distance text := CASE WHEN v_indexed THEN format('(v.embedding::halfvec(%1$s)) <#> $3::halfvec(%1$s)',
                                                        vector_dims(p_embedding))
@@ -280,20 +282,25 @@ CREATE FUNCTION find_candidates(
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 DECLARE
-    -- Words are taken rarest first until the messages that hold them are this many.
-    c_budget constant bigint := 4000;
+    -- Words are taken rarest first until the messages that hold them, seen or not, are this many.
+    v_budget bigint := 4000;
     v_size record;
     v_words text[];
     v_some integer;
 BEGIN
     v_size := scope_size(p_scope);
+    IF v_size.total > exact_distance_limit() THEN
+        -- Among more rows more come close, and of an owner's many a narrow audience sees few.
+        p_depth := 2 * p_depth;
+        v_budget := 10000;
+    END IF;
     WITH terms AS (
         SELECT t.*, sum(t.messages) OVER rarest AS so_far, row_number() OVER rarest AS place
         FROM search_terms(p_scope.owner_id, p_query) t WINDOW rarest AS (ORDER BY t.messages, t.lexeme)
     )
     SELECT coalesce(array_agg(t.query ORDER BY t.place), '{}'),
            coalesce(array_agg(t.idf ORDER BY t.place), '{}'), array_agg(t.lexeme ORDER BY t.place),
-           count(*) FILTER (WHERE t.so_far <= c_budget OR t.place = 1 AND t.messages <= 3 * c_budget)
+           count(*) FILTER (WHERE t.so_far <= v_budget OR t.place = 1 AND t.messages <= 3 * v_budget)
     INTO queries, idf, v_words, v_some FROM terms t;
     IF p_exact THEN
         ids := visible_up_to(p_scope, NULL);
@@ -303,9 +310,6 @@ BEGIN
     whole := ids IS NOT NULL;
     IF whole THEN
         RETURN;
-    END IF;
-    IF v_size.seen > exact_distance_limit() THEN
-        p_depth := 2 * p_depth;  -- Among more rows, more come close.
     END IF;
     ids := '{}';
     IF v_some > 0 THEN
