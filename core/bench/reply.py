@@ -1,6 +1,6 @@
 """`locum bench reply`: what the reply path adds to a turn, without a language model.
 
-An owner of so many made messages (see core/bench/search.py: random directions for words, no model's
+An owner of so many made messages (see core/bench/made.py: random directions for words, no model's
 vectors), all of which every chat may draw on; a contact who wrote before asks, and the clock runs from
 the event in the inbox to the card that its bot is given. The quiet time after a burst is not waited
 for, the question's vector is made beforehand. In the same run: contacts who write for the first time,
@@ -22,18 +22,9 @@ from numpy.typing import NDArray
 from redis.asyncio import Redis
 from rich.console import Console
 
+from core.bench.made import DIMENSION, MODEL, WordVectors, fill, made_records
+from core.bench.questions import Question, ask_all, ask_bare, choose_questions
 from core.bench.scratch import describe_machine, scratch_database
-from core.bench.search import (
-    DIMENSION,
-    MODEL,
-    Question,
-    WordVectors,
-    ask_bare,
-    choose_questions,
-    fill,
-    made_records,
-    timed,
-)
 from core.clock import SystemClock
 from core.errors import BadInput
 from core.events import Author, ChatRef, MessageNew, Person
@@ -221,7 +212,7 @@ async def measure_size(database: Database, rows: int, turns: int, seed: int) -> 
         account_id = await ensure_account(connection, owner_id, "bench", ACCOUNT, ACCOUNT)
         account = await read_account(connection, owner_id, account_id)
     new, known = await run_turns(database, account, questions)
-    bare, _ = await timed(database, owner_id, ask_bare, questions)
+    bare = (await ask_all(database, owner_id, ask_bare, questions)).figures()
     return {
         "rows": rows,
         "turns": len(known.whole),

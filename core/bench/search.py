@@ -1,326 +1,113 @@
-"""`locum bench search`: how long a search takes, beside the bare vector query, and what bounds cost.
+"""`locum bench search`: how long a search takes, and how much of the exact ranking it finds.
 
-The rows are made (words by Zipf's law, in chats of about a thousand messages), or taken from a file
-of neutral records and repeated until there are enough. The vectors are never a model's: each is the
-sum of its words' random directions, with noise, so that like texts are near. For every size the same
-questions go through the served search, through the same ranking over every row, and through the
-bare query `ORDER BY embedding <=> question LIMIT 10` of one owner.
+For every size there is one owner of so many messages, or several of them, with a made memory (see
+made.py). The same questions are asked before the owner's eyes, and before those of readers who may
+see little: contacts who are members of one chat in 4, 20, 50 or 200, and a group. Exact is the same
+fused ranking over every row that the reader may see. Beside it: by words alone, what one reply asks
+of memory, the bare vector query, size, and the time until a new message is found.
+
+With `--data` (LoCoMo's shape) it measures instead what the ways of large owners cost on real
+questions: the same search forced to choose candidates, and to choose them through the index.
 """
 
 import asyncio
-import gzip
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from pgvector import HalfVector
 from rich.console import Console
 
 from core.audience import Reader
-from core.bench.records import Record, write_records
+from core.bench.bounding import measure_bounding
+from core.bench.fresh import time_until_found
+from core.bench.made import (
+    CHAT,
+    DIMENSION,
+    GUESTS,
+    WordVectors,
+    fill_index,
+    fill_messages,
+    made_records,
+    read_records,
+)
+from core.bench.questions import (
+    Answers,
+    Ask,
+    Question,
+    ask_all,
+    ask_bare,
+    ask_by_words,
+    ask_exactly,
+    ask_for_reply,
+    ask_served,
+    choose_questions,
+    overlap,
+)
 from core.bench.scratch import describe_machine, scratch_database
 from core.errors import BadInput
-from core.ids import ChatId, OwnerId
-from core.memory.index import place_messages, refresh_statistics
-from core.memory.search import as_halfvec, read_messages, recall_memory, recent_turns, search_memory
-from core.models.faces import Vectors
+from core.ids import ChatId, ContactId, OwnerId
 from core.owners import ensure_owner
-from core.reply.recall import DEFERRAL_WORDS, DEFERRALS, FACTS, FOUND, LOOKED_THROUGH, PAST_REPLIES
 from core.settings import load_settings
 from core.storage.database import Connection, Database
 
-MODEL = "made-vectors"
-DIMENSION = 384
-CHAT = 1000
-"""Messages of one chat."""
+CHATS = 200
+"""Of one owner: then the rarest guest is in one."""
 
-CHUNK = 10_000
-"""Messages written and given vectors at once."""
-
-OWNER = "person0"
-"""Who of the made people the owner is."""
-
-WORDS = 40
-"""Words of a text that its vector is made of."""
-
-WINDOW = 20
-"""Questions in a row, of which the quietest stretch is reported too: the machine may be shared."""
-
-START = datetime(2020, 1, 1, tzinfo=UTC)
+MEASURED = 8
+"""Owners who are asked, of however many there are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    text: str
-    vector: np.ndarray
+async def fill_owners(
+    database: Database, rows: int, owners: int, file: Path | None, vectors: WordVectors, seed: int
+) -> tuple[list[OwnerId], dict[str, object]]:
+    """The owners' memories, and what making them took."""
+    records = read_records(file) if file else made_records(seed)
+    ids = [await ensure_owner(database, f"bench-{rows}-{number}") for number in range(owners)]
+    chat = min(max(rows // CHATS, 25), 5 * CHAT)
+    began = time.perf_counter()
+    for owner_id in ids:
+        await fill_messages(database, owner_id, records, rows, chat=chat, public=False)
+    written = time.perf_counter()
+    for owner_id in ids:
+        await fill_index(database, owner_id, vectors)
+    indexed = time.perf_counter()
+    async with database.owner(ids[0]) as connection:
+        size = await size_on_disk(connection)
+    return ids, {"messages_s": round(written - began, 1), "indexes_s": round(indexed - written, 1), **size}
 
 
-class WordVectors:
-    """A random direction for each word; a text is the sum of its words', the common ones fainter."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-        self._known: dict[str, int] = {"": 0}
-        self._directions = np.empty((0, DIMENSION), np.float32)
-        self._seen = np.zeros(0)
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, shape (texts, DIMENSION)."""
-        split = [["", *text.lower().split(maxsplit=WORDS)[:WORDS]] for text in texts]
-        numbers = [[self._known.setdefault(word, len(self._known)) for word in line] for line in split]
-        self._learn()
-        words = np.zeros((len(texts), max(map(len, split))), np.int64)
-        for row, line in enumerate(numbers):
-            words[row, : len(line)] = line
-        self._seen += np.bincount(words.ravel(), minlength=len(self._seen))
-        rows = self._random.standard_normal((len(texts), DIMENSION), np.float32) * (0.3 / DIMENSION**0.5)
-        for column in words.T:
-            rows += self._directions[column] * self._weights(column)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def _weights(self, words: NDArray[np.int64]) -> NDArray[np.float32]:
-        return (self._seen[words] ** -0.25 * (words > 0)).astype(np.float32)[:, None]
-
-    def _learn(self) -> None:
-        """Directions for the words that have none yet."""
-        new = len(self._known) - len(self._directions)
-        drawn = self._random.standard_normal((new, DIMENSION), np.float32) * DIMENSION**-0.5
-        self._directions = np.concatenate([self._directions, drawn])
-        self._seen = np.concatenate([self._seen, np.zeros(new)])
+async def size_on_disk(connection: Connection) -> dict[str, object]:
+    """Bytes of what search reads, tables and indexes, of all owners together."""
+    cursor = await connection.execute("""
+        SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid) FROM pg_class c
+        WHERE c.relnamespace = 'locum'::regnamespace
+          AND c.relname IN ('messages', 'passages', 'embeddings', 'term_statistics')""")
+    return {
+        "bytes": {str(name): {"table": int(t), "indexes": int(i)} for name, t, i in await cursor.fetchall()}
+    }
 
 
-def made_records(seed: int) -> Iterator[Record]:
-    """Messages without end: three to twenty words, frequent ones often, a minute or a night apart."""
-    random = np.random.default_rng(seed)
-    at = START
-    for number in range(10**9):
-        words = np.minimum(random.zipf(1.3, size=int(random.integers(3, 20))), 50_000)
-        at += timedelta(minutes=1) if random.random() < 0.95 else timedelta(hours=9)  # noqa: PLR2004 -- one in twenty
-        yield Record(
-            id=f"r{number}",
-            sender=f"person{int(random.integers(6))}",
-            sent_at=at,
-            text=" ".join(f"w{int(word)}" for word in words),
-        )
-
-
-def read_records(path: Path) -> Iterator[Record]:
-    """The file's messages, then the same ones again with other ids and later times, without end."""
-    lap = 0
-    while True:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            for line in file:
-                raw = json.loads(line)
-                if not raw["text"]:
-                    continue
-                yield Record(
-                    id=f"{lap}-{raw['id']}",
-                    sender=str(raw["sender"]["name"]),
-                    sent_at=datetime.fromisoformat(raw["sent_at"]) + timedelta(days=3650 * lap),
-                    text=str(raw["text"])[:2000],
-                )
-        lap += 1
-
-
-async def fill(
-    database: Database,
-    owner_id: OwnerId,
-    records: Iterator[Record],
-    rows: int,
-    vectors: WordVectors,
-    *,
-    public: bool = False,
-) -> None:
-    """The owner's memory: messages, places, statistics, vectors of both spans, and the indexes.
-
-    `public`: every chat may draw on all of them, and two in five were typed by the owner.
-    """
-    while rows > 0:
-        chunk = list(islice(records, min(CHUNK, rows)))
-        rows -= len(chunk)
-        async with database.owner(owner_id) as connection:
-            for start in range(0, len(chunk), CHAT):
-                part = chunk[start : start + CHAT]
-                await write_records(connection, owner_id, f"{part[0].id}", part, owner_name=OWNER)
-    if public:
-        async with database.owner(owner_id) as connection:
-            await _open_to_all(connection, owner_id)
-    await place_messages(database, owner_id)
-    async with database.owner(owner_id) as connection:
-        await refresh_statistics(connection, owner_id)
-        await connection.execute("SELECT analyze_memory()")
-    await _fill_turns(database, owner_id, vectors)
-    async with database.owner(owner_id) as connection:
-        await connection.execute("SELECT analyze_memory()")
-        await _fill_windows(connection, owner_id)
-        await connection.execute("SELECT prepare_large_owner(%s, %s)", [owner_id, MODEL])
-        await connection.execute("SELECT analyze_memory()")
-
-
-async def _open_to_all(connection: Connection, owner_id: OwnerId) -> None:
-    """Everybody may learn the messages, and two in five were typed by the owner.
-
-    Done before they have their places and windows: another audience takes both away.
-    """
-    await connection.execute(
-        """
-        WITH everyone AS (
-            INSERT INTO audiences (owner_id, kind) VALUES (%(owner)s, 'anyone')
-            ON CONFLICT (owner_id, kind, chat_id, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
-        )
-        UPDATE messages SET audience_id = (SELECT id FROM everyone),
-                            origin = CASE WHEN id %% 5 < 2 THEN 'typed' ELSE origin END,
-                            sender_id = CASE WHEN id %% 5 < 2 THEN NULL ELSE sender_id END
-        WHERE owner_id = %(owner)s""",
-        {"owner": owner_id},
-    )
-
-
-async def _fill_turns(database: Database, owner_id: OwnerId, vectors: WordVectors) -> None:
-    last = 0
-    while True:
-        async with database.owner(owner_id) as connection:
-            cursor = await connection.execute(
-                "SELECT id, text FROM messages WHERE owner_id = %s AND id > %s ORDER BY id LIMIT %s",
-                [owner_id, last, CHUNK],
-            )
-            rows = await cursor.fetchall()
-            if not rows:
-                return
-            made = vectors.embed([str(row[1]) for row in rows])
-            await _copy_turns(connection, owner_id, [int(row[0]) for row in rows], made)
-        last = int(rows[-1][0])
-
-
-async def _copy_turns(
-    connection: Connection, owner_id: OwnerId, ids: Sequence[int], vectors: Vectors
-) -> None:
-    await connection.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS made (id bigint, embedding halfvec) ON COMMIT DELETE ROWS"
-    )
-    async with (
-        connection.cursor() as cursor,
-        cursor.copy("COPY made (id, embedding) FROM STDIN WITH (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(["int8", "halfvec"])
-        for number, vector in zip(ids, vectors, strict=True):
-            await copy.write_row((number, HalfVector(vector)))
-    await connection.execute(
-        """
-        INSERT INTO embeddings (owner_id, message_id, model, span, dimension, embedding)
-        SELECT %s, id, %s, 'turn', %s, embedding FROM made""",
-        [owner_id, MODEL, DIMENSION],
-    )
-
-
-async def _fill_windows(connection: Connection, owner_id: OwnerId) -> None:
-    """A window's vector is the sum of its turns', as its text is."""
-    await connection.execute(
-        """
-        WITH turns AS (
-            SELECT message_id, embedding FROM embeddings
-            WHERE owner_id = %(owner)s AND model = %(model)s AND span = 'turn'
-        )
-        INSERT INTO embeddings (owner_id, message_id, model, span, dimension, embedding)
-        SELECT %(owner)s, p.message_id, %(model)s, 'window', %(dimension)s,
-               l2_normalize(CASE WHEN b.embedding IS NULL THEN CASE WHEN a.embedding IS NULL THEN m.embedding
-                                                                    ELSE m.embedding + a.embedding END
-                                 WHEN a.embedding IS NULL THEN b.embedding + m.embedding
-                                 ELSE b.embedding + m.embedding + a.embedding END)
-        FROM passages p
-        JOIN turns m ON m.message_id = p.message_id
-        LEFT JOIN turns b ON b.message_id = p.before_id
-        LEFT JOIN turns a ON a.message_id = p.after_id
-        WHERE p.owner_id = %(owner)s
-        ORDER BY p.message_id""",
-        {"owner": owner_id, "model": MODEL, "dimension": DIMENSION},
-    )
-
-
-async def choose_questions(
-    database: Database, owner_id: OwnerId, count: int, vectors: WordVectors, seed: int
-) -> list[Question]:
-    """Some words of messages of this memory, as somebody who half remembers them would ask."""
-    async with database.owner(owner_id) as connection:
-        cursor = await connection.execute(
-            """
-            SELECT text FROM messages WHERE owner_id = %s AND array_length(string_to_array(text, ' '), 1) >= 4
-            ORDER BY md5(id::text) LIMIT %s""",
-            [owner_id, count],
-        )
-        texts = [str(row[0]).split() for row in await cursor.fetchall()]
-    random = np.random.default_rng(seed)
-    asked = [" ".join(random.permutation(words)[: max(3, len(words) // 2)][:12]) for words in texts]
-    return [Question(text=t, vector=v) for t, v in zip(asked, vectors.embed(asked), strict=True)]
-
-
-Ask = Callable[[Connection, Question], Awaitable[list[int]]]
-
-
-async def ask_served(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
-    hits = await search_memory(
-        connection, owner_id=owner_id, reader=Reader.owner(), query=question.text, vector=question.vector,
-        model=MODEL, limit=10,
-    )  # fmt: skip
-    return [hit.id for hit in hits]
-
-
-async def ask_by_words(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
-    hits = await search_memory(
-        connection, owner_id=owner_id, reader=Reader.owner(), query=question.text, vector=None, model=MODEL,
-        limit=10,
-    )  # fmt: skip
-    return [hit.id for hit in hits]
-
-
-async def ask_exactly(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
-    cursor = await connection.execute(
-        "SELECT id FROM search_memory_exactly(%s, 'owner', NULL, %s, %s, %s, 10)",
-        [owner_id, question.text, as_halfvec(question.vector), MODEL],
-    )
-    return [int(row[0]) for row in await cursor.fetchall()]
-
-
-async def ask_bare(owner_id: OwnerId, connection: Connection, question: Question) -> list[int]:
+async def readers_of(connection: Connection, owner_id: OwnerId) -> dict[str, Reader]:
+    """The owner, the guests, and a chat that a guest is in: its group sees what all of them share."""
+    readers = {"owner": Reader.owner()}
     cursor = await connection.execute(
         """
-        SELECT message_id FROM embeddings WHERE owner_id = %s AND model = %s AND span = 'turn'
-        ORDER BY embedding <=> %s LIMIT 10""",
-        [owner_id, MODEL, as_halfvec(question.vector)],
+        SELECT c.display_name, c.id, min(m.chat_id)
+        FROM contacts c JOIN chat_members m ON m.owner_id = c.owner_id AND m.contact_id = c.id
+        WHERE c.owner_id = %s AND c.display_name = ANY (%s) GROUP BY c.display_name, c.id ORDER BY 1""",
+        [owner_id, list(GUESTS)],
     )
-    return [int(row[0]) for row in await cursor.fetchall()]
-
-
-async def ask_for_reply(
-    owner_id: OwnerId, connection: Connection, question: Question, *, chat_id: ChatId
-) -> list[int]:
-    """What a reply path asks of memory for one turn, before the chat that it is said in (see recall.py)."""
-    reader, until = Reader.chat(chat_id), datetime(9999, 1, 1, tzinfo=UTC)
-    found = await recall_memory(
-        connection, owner_id=owner_id, reader=reader, query=question.text, vector=question.vector,
-        model=MODEL, until=until, limit=FOUND, facts=FACTS, past=PAST_REPLIES,
-    )  # fmt: skip
-    hits = found.hits
-    await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in hits])
-    await recent_turns(
-        connection, owner_id=owner_id, chat_id=chat_id, thread_id=None, until=until, limit=LOOKED_THROUGH
-    )
-    words = await search_memory(
-        connection, owner_id=owner_id, reader=reader, query=DEFERRAL_WORDS, vector=None, model=MODEL,
-        limit=DEFERRALS, until=until, drafting=True,
-    )  # fmt: skip
-    await read_messages(connection, owner_id=owner_id, reader=reader, ids=[hit.id for hit in words])
-    return [hit.id for hit in hits]
+    for name, contact_id, chat_id in await cursor.fetchall():
+        readers[str(name)] = Reader.contact(ContactId(int(contact_id)))
+        if name == "guest-of-20":
+            readers["group"] = Reader.chat(ChatId(int(chat_id)))
+    return readers
 
 
 async def busiest_chat(connection: Connection, owner_id: OwnerId) -> ChatId:
@@ -333,101 +120,84 @@ async def busiest_chat(connection: Connection, owner_id: OwnerId) -> ChatId:
     return ChatId(int(row[0]))
 
 
-async def timed(
-    database: Database,
-    owner_id: OwnerId,
-    ask: Callable[[OwnerId, Connection, Question], Awaitable[list[int]]],
-    questions: Sequence[Question],
-) -> tuple[dict[str, object], list[list[int]]]:
-    """Milliseconds of each call, after one that warms up, in all and in the quietest stretch; and what was found."""
-    took: list[float] = []
-    worked: list[float] = []
-    found: list[list[int]] = []
+async def ask_owner(
+    database: Database, owner_id: OwnerId, questions: Sequence[Question], exact: int
+) -> dict[str, Answers]:
+    """Way of asking -> the answers: `search, WHO`, `exact, WHO` for the first few, and the others."""
     async with database.owner(owner_id) as connection:
-        await ask(owner_id, connection, questions[0])
-        for question in questions:
-            before, cpu = time.perf_counter(), cpu_ms(connection)
-            found.append(await ask(owner_id, connection, question))
-            took.append(1000 * (time.perf_counter() - before))
-            worked.append(cpu_ms(connection) - cpu)
-    windows = [np.percentile(took[at : at + WINDOW], 95) for at in range(0, len(took), WINDOW)]
-    p50, p95 = np.percentile(took, [50, 95])
-    cpu50, cpu95 = np.percentile(worked, [50, 95])
-    figures: dict[str, object] = {"n": len(took)}
-    for name, value in (
-        ("p50_ms", p50),
-        ("p95_ms", p95),
-        ("quietest_p95_ms", min(windows)),
-        ("cpu_p50_ms", cpu50),
-        ("cpu_p95_ms", cpu95),
-    ):
-        figures[name] = round(float(value), 1)
-    return figures, found
-
-
-def cpu_ms(connection: Connection) -> float:
-    """Processor time of this process and of its server process, if that runs under this Linux: else of this alone.
-
-    On a busy machine waiting for the processor is most of a latency; this is the part that is ours.
-    """
-    own = 1000 * time.process_time()
-    try:
-        used = Path(f"/proc/{connection.info.backend_pid}/schedstat").read_text().split()[0]
-    except OSError:
-        return own
-    return own + int(used) / 1e6
-
-
-def overlap(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> float:
-    """The share of the wanted ids that were found."""
-    hits = sum(len(set(a) & set(b)) for a, b in zip(found, wanted, strict=True))
-    return round(hits / max(1, sum(len(b) for b in wanted)), 4)
+        readers = await readers_of(connection, owner_id)
+        chat_id = await busiest_chat(connection, owner_id)
+    ways: dict[str, tuple[Ask, Sequence[Question]]] = {
+        "words only": (ask_by_words, questions),
+        "memory of one reply": (partial(ask_for_reply, chat_id=chat_id), questions),
+        "bare vector query": (ask_bare, questions),
+    }
+    for name, reader in readers.items():
+        ways[f"search, {name}"] = (partial(ask_served, reader=reader), questions)
+        ways[f"exact, {name}"] = (partial(ask_exactly, reader=reader), questions[:exact])
+    return {way: await ask_all(database, owner_id, ask, some) for way, (ask, some) in ways.items()}
 
 
 async def measure_size(
-    database: Database, rows: int, file: Path | None, *, queries: int, exact: int, seed: int
+    database: Database, rows: int, owners: int, file: Path | None, *, queries: int, exact: int, seed: int
 ) -> dict[str, object]:
-    owner_id = await ensure_owner(database, f"bench-{rows}")
     vectors = WordVectors(seed)
-    began = time.perf_counter()
-    await fill(database, owner_id, read_records(file) if file else made_records(seed), rows, vectors)
-    filled = time.perf_counter() - began
-    questions = await choose_questions(database, owner_id, queries, vectors, seed)
-    served, found = await timed(database, owner_id, ask_served, questions)
-    words, _ = await timed(database, owner_id, ask_by_words, questions)
-    async with database.owner(owner_id) as connection:
-        chat_id = await busiest_chat(connection, owner_id)
-    reply, _ = await timed(database, owner_id, partial(ask_for_reply, chat_id=chat_id), questions)
-    bare, _ = await timed(database, owner_id, ask_bare, questions)
-    exactly, wanted = await timed(database, owner_id, ask_exactly, questions[:exact])
+    ids, filled = await fill_owners(database, rows, owners, file, vectors, seed)
+    asked = ids[:: max(1, len(ids) // MEASURED)][:MEASURED]
+    answers: dict[str, list[Answers]] = defaultdict(list)
+    for owner_id in asked:
+        questions = await choose_questions(database, owner_id, -(-queries // len(asked)), vectors, seed)
+        of_owner = await ask_owner(database, owner_id, questions, -(-exact // len(asked)))
+        for way, given in of_owner.items():
+            answers[way].append(given)
     return {
         "rows": rows,
-        "filled_s": round(filled, 1),
-        "search": served,
-        "search_words_only": words,
-        "memory_of_one_reply": reply,
+        "owners": owners,
+        "owners_asked": len(asked),
+        "filled": filled,
         "load_per_minute": round(os.getloadavg()[0], 2),
-        "bare_vector_query": bare,
-        "exact_fusion": exactly,
-        "recall@10_against_exact_fusion": overlap(found[:exact], wanted),
+        "ways": {way: sum(given, Answers()).figures() for way, given in answers.items()},
+        "recall@10": {
+            way.removeprefix("search, "): recall_of(given, answers[way.replace("search", "exact", 1)])
+            for way, given in answers.items()
+            if way.startswith("search, ")
+        },
+        "until_found": await time_until_found(database, asked[0], vectors),
     }
 
 
+def recall_of(served: Sequence[Answers], exact: Sequence[Answers]) -> dict[str, object]:
+    """How much of the exact answers was served, over the questions that were also asked exactly."""
+    found = [ids for s, e in zip(served, exact, strict=True) for ids in s.found[: len(e.found)]]
+    wanted = [ids for e in exact for ids in e.found]
+    return {"mean": overlap(found, wanted), "questions": len(wanted)}
+
+
 async def measure_search(
-    sizes: Sequence[int], file: Path | None, *, queries: int, exact: int, seed: int, console: Console
+    sizes: Sequence[int],
+    owners: int,
+    file: Path | None,
+    *,
+    queries: int,
+    exact: int,
+    seed: int,
+    console: Console,
 ) -> dict[str, object]:
     """The whole report, as `--json` prints it."""
     results: list[dict[str, object]] = []
     async with scratch_database(load_settings()) as database:
         machine = await describe_machine(database)
         for rows in sizes:
-            console.print(f"{rows} messages: filling")
-            results.append(await measure_size(database, rows, file, queries=queries, exact=exact, seed=seed))
+            console.print(f"{owners} x {rows} messages: filling")
+            results.append(
+                await measure_size(database, rows, owners, file, queries=queries, exact=exact, seed=seed)
+            )
             console.print(json.dumps(results[-1]), highlight=False, markup=False)
     return {
         "machine": machine,
-        "rows_from": file.name if file else "made: Zipf's law",
+        "rows_from": f"{file.name}, repeated with other ids and times" if file else "made: Zipf's law",
         "vectors": f"made: sums of random word directions with noise, {DIMENSION} dimensions, no model",
+        "exact": "the same fused ranking over every row that the reader may see",
         "seed": seed,
         "sizes": results,
     }
@@ -436,30 +206,43 @@ async def measure_search(
 def register(bench: typer.Typer) -> None:
     @bench.command("search")
     def search(  # pyright: ignore[reportUnusedFunction] -- typer keeps it
-        rows: Annotated[str, typer.Option(help="Sizes, comma separated.")] = "10000,100000,300000",
+        rows: Annotated[str, typer.Option(help="Messages of one owner; sizes, comma separated.")] = (
+            "10000,100000,300000"
+        ),
+        owners: Annotated[int, typer.Option(min=1, help="Owners of so many messages each.")] = 1,
         file: Annotated[
             Path | None, typer.Option(help="Neutral records (JSONL, plain or gzip) to take the words from.")
         ] = None,
+        data: Annotated[
+            Path | None,
+            typer.Option(help="Folder of conversations with questions: measure what bounding costs there."),
+        ] = None,
         queries: Annotated[int, typer.Option(min=1, help="Questions for each size.")] = 100,
-        exact: Annotated[int, typer.Option(min=1, help="How many also go through every row.")] = 10,
+        exact: Annotated[int, typer.Option(min=1, help="How many also go through every row.")] = 20,
         seed: int = 0,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Measure how long search takes, beside the bare vector query."""
+        """Measure how long search takes, and what it finds of the exact ranking."""
         try:
             sizes = [int(size) for size in rows.split(",")]
         except ValueError:
             raise BadInput(f"--rows takes numbers, comma separated; this was {rows!r}.") from None
+        console = Console(stderr=True)
+        if data is not None:
+            typer.echo(json.dumps(asyncio.run(measure_bounding(data, console=console)), indent=2))
+            return
         result = asyncio.run(
-            measure_search(sizes, file, queries=queries, exact=exact, seed=seed, console=Console(stderr=True))
+            measure_search(sizes, owners, file, queries=queries, exact=exact, seed=seed, console=console)
         )
         if as_json:
             typer.echo(json.dumps(result, indent=2))
             return
         for size in cast("list[dict[str, Any]]", result["sizes"]):
-            typer.echo(
-                f"{size['rows']:>8} messages: search p50 {size['search']['p50_ms']} ms, "
-                f"p95 {size['search']['p95_ms']} ms; "
-                f"bare vector query p95 {size['bare_vector_query']['p95_ms']} ms; "
-                f"recall@10 of the exact ranking {size['recall@10_against_exact_fusion']}"
-            )
+            typer.echo(f"{size['owners']} x {size['rows']} messages")
+            for way, figures in size["ways"].items():
+                recall = size["recall@10"].get(way.removeprefix("search, ")) if "search" in way else None
+                typer.echo(
+                    f"  {way:24} p50 {figures['p50_ms']:>7} p95 {figures['p95_ms']:>7} "
+                    f"p99 {figures['p99_ms']:>7} ms"
+                    + (f"  recall@10 of exact {recall['mean']:.3f}" if recall else "")
+                )

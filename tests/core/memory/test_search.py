@@ -178,7 +178,8 @@ async def test_the_searching_role_lends_nothing_but_the_roads(history: History) 
         "SELECT * FROM search_terms(1, 'cat')",
         "SELECT * FROM fuse_candidates('{}', 5)",
         "SELECT measure_candidates(NULL, '{1}', '{}', '{}', NULL, 'm')",
-        "SELECT visible_ids(NULL, '{1}')",
+        "SELECT * FROM match_words(NULL, '{1}', '{}')",
+        "SELECT visible_up_to(NULL, 5)",
         "SELECT find_candidates(NULL, 'cat', NULL, 'm', 5, false)",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
