@@ -179,7 +179,7 @@ async def _open_to_all(connection: Connection, owner_id: OwnerId) -> None:
         """
         WITH everyone AS (
             INSERT INTO audiences (owner_id, kind) VALUES (%(owner)s, 'anyone')
-            ON CONFLICT (owner_id, kind, chat_id, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
+            ON CONFLICT (owner_id, kind, chat_id, circle, digest) DO UPDATE SET kind = EXCLUDED.kind RETURNING id
         )
         UPDATE messages SET audience_id = (SELECT id FROM everyone),
                             origin = CASE WHEN id %% 5 < 2 THEN 'typed' ELSE origin END,

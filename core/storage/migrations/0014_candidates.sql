@@ -340,18 +340,19 @@ BEGIN
     END IF;
     -- The best message of a session lifts the others, also those that nothing else points at.
     RETURN v_signals || measure_candidates(
-        p_scope, mates_of(p_scope, v_signals, c_best, c_mates), c.queries, c.idf, p_embedding, p_model);
+        p_scope, mates_of(p_scope, v_signals, named_times(p_query), c_best, c_mates), c.queries, c.idf, p_embedding, p_model);
 END $$;
 
 -- Messages of the best ones' sessions, at most p_limit, that are not among the measured.
-CREATE FUNCTION mates_of(p_scope search_scope, p_signals message_signals[], p_best integer, p_limit integer)
+CREATE FUNCTION mates_of(
+    p_scope search_scope, p_signals message_signals[], p_times tstzmultirange, p_best integer, p_limit integer)
 RETURNS bigint[] LANGUAGE plpgsql STABLE
 SET search_path = locum, public, pg_temp SET jit = off
 AS $$
 BEGIN
     RETURN ARRAY(
         SELECT p.message_id
-        FROM (SELECT f.session_id, max(f.score) AS score FROM fuse_candidates(p_signals, p_best) f
+        FROM (SELECT f.session_id, max(f.score) AS score FROM fuse_candidates(p_signals, p_best, p_times) f
               GROUP BY f.session_id) b
         JOIN passages p ON p.owner_id = p_scope.owner_id AND p.session_id = b.session_id
         WHERE NOT EXISTS (SELECT FROM unnest(p_signals) s WHERE s.id = p.message_id)
