@@ -99,7 +99,7 @@ async def recall(
     Two transactions side by side: the search is most of the time that a turn takes.
     """
     reader = Reader.chat(situation.chat_id)
-    (memories, facts, answered, earlier), (recent, deferrals, profile, biography) = await side_by_side(
+    (memories, facts, answered), (recent, deferrals, profile, biography, earlier) = await side_by_side(
         _found(database, situation, reader, vector, model), _around(database, situation, reader, model)
     )
     return Recalled(
@@ -122,8 +122,8 @@ async def _found(
     reader: Reader,
     vector: NDArray[np.float32] | None,
     model: str,
-) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], tuple[Answered, ...], tuple[KnownSummary, ...]]:
-    """Messages (best first), facts and sessions about what is asked, and how the owner answered the like."""
+) -> tuple[tuple[Spoken, ...], tuple[KnownFact, ...], tuple[Answered, ...]]:
+    """Messages (best first) and facts about what is asked, and how the owner answered the like."""
     owner_id = situation.account.owner_id
     async with database.owner(owner_id) as connection:
         found = await recall_memory(
@@ -146,21 +146,10 @@ async def _found(
             if wanted
             else []
         )
-        sessions = await known_summaries(
-            connection,
-            owner_id=owner_id,
-            reader=reader,
-            query=" ".join(topic_words(situation.text)),
-            until=situation.since,
-            limit=SESSIONS,
-            drafting=True,
-            told=True,
-        )
     return (
         tuple(sorted(messages, key=lambda said: order[said.id])),
         tuple(facts),
         tuple(_answered(past) for past in found.past),
-        tuple(sessions),
     )
 
 
@@ -198,8 +187,8 @@ def _answered(past: PastReply) -> Answered:
 
 async def _around(
     database: Database, situation: Situation, reader: Reader, model: str
-) -> tuple[tuple[Spoken, ...], tuple[Spoken, ...], Profile | None, Profile | None]:
-    """The chat's last lines, how the owner puts things off, and who asks and who is asked."""
+) -> tuple[tuple[Spoken, ...], tuple[Spoken, ...], Profile | None, Profile | None, tuple[KnownSummary, ...]]:
+    """The chat's last lines, how the owner puts things off, who asks and who is asked, and earlier sessions."""
     owner_id = situation.account.owner_id
     async with database.owner(owner_id) as connection:
         said = await recent_turns(
@@ -230,7 +219,17 @@ async def _around(
         biography = await read_profile(
             connection, owner_id=owner_id, reader=reader, contact_id=None, as_of=situation.now, drafting=True
         )
-    return tuple(said[-SHOWN:]), deferrals, profile, biography
+        sessions = await known_summaries(
+            connection,
+            owner_id=owner_id,
+            reader=reader,
+            query=" ".join(topic_words(situation.text)),
+            until=situation.since,
+            limit=SESSIONS,
+            drafting=True,
+            told=True,
+        )
+    return tuple(said[-SHOWN:]), deferrals, profile, biography, tuple(sessions)
 
 
 def _putting_off(said: Sequence[Spoken]) -> tuple[Spoken, ...]:
