@@ -19,6 +19,7 @@ from pgvector import HalfVector
 
 from core.bench.records import Record, write_records
 from core.ids import OwnerId
+from core.memory.backlog import read_backlog, take_up_model
 from core.memory.index import place_messages, refresh_statistics
 from core.models.faces import Vectors
 from core.storage.database import Connection, Database
@@ -164,6 +165,8 @@ async def fill_index(database: Database, owner_id: OwnerId, vectors: WordVectors
         await refresh_statistics(connection, owner_id)
         await connection.execute("SELECT analyze_memory()")
     await _fill_vectors(database, owner_id, vectors)
+    await take_up_model(database, owner_id, MODEL)
+    await read_backlog(database, owner_id, MODEL)
     async with database.owner(owner_id) as connection:
         await connection.execute("SELECT analyze_memory()")
     async with database.owner(owner_id) as connection:

@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.errors import BadInput
 from core.ids import OwnerId
+from core.memory.backlog import count_unindexed
 from core.memory.changeover import ServingEmbedder
-from core.memory.index import count_unindexed, index_messages
+from core.memory.index import index_messages
 from core.memory.questions import Ask, Found, answer
 from core.memory.references import find_chat, find_reader
 from core.models.choose import open_embedder, open_stored_embedder

@@ -1,8 +1,8 @@
 """The indexing job: languages, places in the conversation, vectors of turns and windows, vectors of facts.
 
-Each step finds what is missing, and commits batch by batch: it may be killed anywhere and called
-again. No transaction is held while the model works; a message that was edited meanwhile keeps no
-vector of its old words.
+Each step takes what is listed as missing (see backlog.py), and commits batch by batch: it may be killed
+anywhere and called again. No transaction is held while the model works; a message that was edited
+meanwhile keeps no vector of its old words.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,15 @@ from pgvector import HalfVector
 from psycopg.rows import class_row
 
 from core.ids import OwnerId
+from core.memory.backlog import (
+    lock_indexing,
+    lock_messages,
+    prefer_keys,
+    read_backlog,
+    strike_facts,
+    strike_messages,
+    take_up_model,
+)
 from core.memory.languages import settle_languages
 from core.models.faces import Embedder
 from core.storage.database import Connection, Database
@@ -29,6 +38,9 @@ SHARED_BY = 50
 
 FEW = 1000
 """Messages more or fewer of one audience that do not yet ask for a recount."""
+
+COUNT_EVERY_HOURS = 1
+"""Messages that went are not listed anywhere: so often it is counted how many there are."""
 
 MANY = 1000
 """Vectors after which the planner's own statistics are refreshed at once."""
@@ -48,20 +60,6 @@ class Passage:
     fingerprint: str
 
 
-async def count_unindexed(connection: Connection, owner_id: OwnerId, model: str) -> int:
-    """Messages that have no vector of that model yet."""
-    cursor = await connection.execute(
-        """
-        SELECT count(*) FROM messages m
-        WHERE m.owner_id = %s AND m.deleted_at IS NULL AND (m.text <> '' OR m.caption <> '')
-          AND NOT EXISTS (SELECT FROM embeddings e WHERE e.owner_id = m.owner_id AND e.model = %s
-                          AND e.span = 'turn' AND e.message_id = m.id)""",
-        [owner_id, model],
-    )
-    row = await cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
 async def index_messages(
     database: Database,
     owner_id: OwnerId,
@@ -71,16 +69,21 @@ async def index_messages(
     batch: int = 256,
 ) -> int:
     """How many texts were embedded just now; 0 when everything was."""
+    await take_up_model(database, owner_id, embedder.name)
     told = await settle_languages(database, owner_id)
-    await place_messages(database, owner_id)
+    placed = await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
-        if await refresh_statistics(connection, owner_id, anyway=told > 0):
+        if (told > 0 or await _may_be_outdated(connection, owner_id, placed)) and await refresh_statistics(
+            connection, owner_id, anyway=told > 0
+        ):
             await connection.execute("SELECT analyze_memory()")
-        turns = await _missing(connection, owner_id, embedder.name, "turn")
-        windows = await _missing(connection, owner_id, embedder.name, "window")
-        facts = await _missing_facts(connection, owner_id, embedder.name)
-    total, done = len(turns) + len(windows) + len(facts), 0
-    work: tuple[tuple[Span, list[int]], ...] = (("turn", turns), ("window", windows), ("fact", facts))
+    waiting = await read_backlog(database, owner_id, embedder.name)
+    work: tuple[tuple[Span, Sequence[int]], ...] = (
+        ("turn", waiting.turns),
+        ("window", waiting.windows),
+        ("fact", waiting.facts),
+    )
+    total, done = sum(len(ids) for _, ids in work), 0
     for span, missing in work:
         for start in range(0, len(missing), batch):
             ids = missing[start : start + batch]
@@ -119,10 +122,11 @@ async def _embed(
 async def place_messages(database: Database, owner_id: OwnerId) -> int:
     """How many messages got their place, chat by chat, newest first; one transaction per chat."""
     async with database.owner(owner_id) as connection:
+        await prefer_keys(connection)
         cursor = await connection.execute(
             """
-            SELECT m.chat_id FROM messages m
-            WHERE m.owner_id = %s AND m.deleted_at IS NULL
+            SELECT m.chat_id FROM to_index q JOIN messages m ON m.owner_id = q.owner_id AND m.id = q.message_id
+            WHERE q.owner_id = %s AND m.deleted_at IS NULL
               AND NOT EXISTS (SELECT FROM passages p WHERE p.owner_id = m.owner_id AND p.message_id = m.id)
             GROUP BY m.chat_id ORDER BY max(m.sent_at) DESC""",
             [owner_id],
@@ -141,16 +145,14 @@ async def _place_chat(connection: Connection, owner_id: OwnerId, chat_id: int) -
     Neighbours share thread, audience and source: a window never quotes what the message itself would
     not show. Where a newcomer comes between two old messages, their windows lose their vectors.
     """
-    # The planner has not yet seen the table grow, and would read all of it for every chat.
-    await connection.execute("SET LOCAL enable_hashjoin = off")
-    await connection.execute("SET LOCAL enable_mergejoin = off")
-    # One job at a time in a chat: two would link the same messages differently.
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('passages', %s))", [chat_id])
+    await prefer_keys(connection)
+    await lock_indexing(connection, owner_id)
     cursor = await connection.execute(
         """
         WITH unplaced AS MATERIALIZED (
-            SELECT min(m.sent_at) AS first FROM messages m
-            WHERE m.owner_id = %(owner)s AND m.chat_id = %(chat)s AND m.deleted_at IS NULL
+            SELECT min(m.sent_at) AS first
+            FROM to_index q JOIN messages m ON m.owner_id = q.owner_id AND m.id = q.message_id
+            WHERE q.owner_id = %(owner)s AND m.chat_id = %(chat)s AND m.deleted_at IS NULL
               AND NOT EXISTS (SELECT FROM passages p WHERE p.owner_id = m.owner_id AND p.message_id = m.id)
         ), beginning AS MATERIALIZED (
             -- Every session that was under way then is cut anew from its first message.
@@ -208,6 +210,19 @@ async def _place_chat(connection: Connection, owner_id: OwnerId, chat_id: int) -
 # ─── Statistics ─────────────────────────────────────────────────────────────────────────────
 
 
+async def _may_be_outdated(connection: Connection, owner_id: OwnerId, placed: int) -> bool:
+    """Whether it is time to count: many messages were placed since it was last done, or that was long ago."""
+    cursor = await connection.execute(
+        """
+        UPDATE corpus_statistics SET placed_since = placed_since + %(placed)s WHERE owner_id = %(owner)s
+        RETURNING placed_since > least(messages / 10, %(few)s)
+                  OR checked_at < now() - make_interval(hours => %(hours)s)""",
+        {"owner": owner_id, "placed": placed, "few": FEW, "hours": COUNT_EVERY_HOURS},
+    )
+    row = await cursor.fetchone()
+    return row is None or bool(row[0])
+
+
 async def refresh_statistics(connection: Connection, owner_id: OwnerId, *, anyway: bool = False) -> bool:
     """Recount the owner's words and audiences, if it is time (see `_is_outdated`) or `anyway`."""
     cursor = await connection.execute(
@@ -226,6 +241,10 @@ async def refresh_statistics(connection: Connection, owner_id: OwnerId, *, anywa
         and not anyway
         and not _is_outdated(int(counted[0]), dict(zip(counted[1], counted[2], strict=True)), heard)
     ):
+        await connection.execute(
+            "UPDATE corpus_statistics SET placed_since = 0, checked_at = now() WHERE owner_id = %s",
+            [owner_id],
+        )
         return False
     await connection.execute(
         """
@@ -237,7 +256,7 @@ async def refresh_statistics(connection: Connection, owner_id: OwnerId, *, anywa
         ON CONFLICT (owner_id) DO UPDATE
         SET messages = excluded.messages, average_words = excluded.average_words,
             languages = excluded.languages, audiences = excluded.audiences, heard = excluded.heard,
-            refreshed_at = now()""",
+            refreshed_at = now(), placed_since = 0, checked_at = now()""",
         {"owner": owner_id, "audiences": list(heard), "heard": list(heard.values())},
     )
     await connection.execute("DELETE FROM term_statistics WHERE owner_id = %s", [owner_id])
@@ -262,36 +281,6 @@ def _is_outdated(messages: int, before: dict[int, int], heard: dict[int, int]) -
 
 
 # ─── Texts in, vectors out ──────────────────────────────────────────────────────────────────
-
-
-async def _missing(
-    connection: Connection, owner_id: OwnerId, model: str, span: Literal["turn", "window"]
-) -> list[int]:
-    """Messages without a vector, those of the newest chats first, each chat's newest first."""
-    cursor = await connection.execute(
-        """
-        SELECT m.id FROM messages m
-        JOIN passages p ON p.owner_id = m.owner_id AND p.message_id = m.id
-        WHERE m.owner_id = %s AND m.deleted_at IS NULL AND (m.text <> '' OR m.caption <> '')
-          AND NOT EXISTS (SELECT FROM embeddings e WHERE e.owner_id = m.owner_id AND e.model = %s
-                          AND e.span = %s AND e.message_id = m.id)
-        ORDER BY max(m.sent_at) OVER (PARTITION BY m.chat_id) DESC, m.chat_id, m.sent_at DESC, m.id DESC""",
-        [owner_id, model, span],
-    )
-    return [int(row[0]) for row in await cursor.fetchall()]
-
-
-async def _missing_facts(connection: Connection, owner_id: OwnerId, model: str) -> list[int]:
-    cursor = await connection.execute(
-        """
-        SELECT f.id FROM facts f
-        WHERE f.owner_id = %s
-          AND NOT EXISTS (SELECT FROM fact_embeddings e
-                          WHERE e.owner_id = f.owner_id AND e.model = %s AND e.fact_id = f.id)
-        ORDER BY f.id DESC""",
-        [owner_id, model],
-    )
-    return [int(row[0]) for row in await cursor.fetchall()]
 
 
 async def _read(connection: Connection, owner_id: OwnerId, span: Span, ids: Sequence[int]) -> list[Passage]:
@@ -335,15 +324,8 @@ async def _store(
 ) -> None:
     """Keep the vectors of texts that still stand as they were read."""
     ids = [passage.id for passage in passages]
-    # An edit waits for these locks and then voids what is stored here; one that came first is seen.
-    await connection.execute(
-        """
-        SELECT FROM messages m WHERE m.owner_id = %(owner)s AND m.id IN (
-            SELECT unnest(ARRAY[p.message_id, p.before_id, p.after_id]) FROM passages p
-            WHERE p.owner_id = %(owner)s AND p.message_id = ANY (%(ids)s))
-        ORDER BY m.id FOR SHARE""",
-        {"owner": owner_id, "ids": ids},
-    )
+    await lock_indexing(connection, owner_id)
+    await lock_messages(connection, owner_id, ids)
     now = {(p.id, p.fingerprint) for p in await _read(connection, owner_id, span, ids)}
     async with connection.cursor() as cursor:
         await cursor.executemany(
@@ -356,6 +338,8 @@ async def _store(
                 if (passage.id, passage.fingerprint) in now
             ],
         )
+    if span == "window":
+        await strike_messages(connection, owner_id, embedder.name, ids)
 
 
 async def _store_facts(
@@ -381,3 +365,4 @@ async def _store_facts(
                 if (passage.id, passage.fingerprint) in now
             ],
         )
+    await strike_facts(connection, owner_id, embedder.name, ids)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import structlog
 
 from core.ids import OwnerId
+from core.memory.backlog import prefer_keys
 from core.storage.database import Connection, Database
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ STEMMED = {
 async def settle_languages(database: Database, owner_id: OwnerId) -> int:
     """How many chats changed their language just now; looks at those that are new or have doubled."""
     async with database.owner(owner_id) as connection:
+        await prefer_keys(connection)
         cursor = await connection.execute(
             """
             SELECT c.id, c.language::text, n.messages
@@ -51,8 +53,12 @@ async def settle_languages(database: Database, owner_id: OwnerId) -> int:
                     LIMIT greatest(2 * c.language_messages, 1)) s) n
             WHERE c.owner_id = %s AND n.messages >= greatest(2 * c.language_messages, 1)
               AND c.language_messages < %s
+              -- Only a chat with something new may have doubled.
+              AND c.id IN (SELECT m.chat_id FROM to_index q
+                           JOIN messages m ON m.owner_id = q.owner_id AND m.id = q.message_id
+                           WHERE q.owner_id = %s)
             ORDER BY c.id""",
-            [owner_id, 20 * SAMPLE],
+            [owner_id, 20 * SAMPLE, owner_id],
         )
         grown = [(int(row[0]), str(row[1])) for row in await cursor.fetchall()]
         known = await _configurations(connection) if grown else frozenset[str]()

@@ -4,7 +4,8 @@ import pytest
 
 from core.ids import OwnerId
 from core.memory import index
-from core.memory.index import SHARED_BY, count_unindexed, index_messages, refresh_statistics
+from core.memory.backlog import count_unindexed
+from core.memory.index import SHARED_BY, index_messages, refresh_statistics
 from core.models.faces import Vectors
 from core.storage.database import Database
 from tests.core.memory.history import History, open_history

@@ -35,6 +35,7 @@ INSERT INTO passages (owner_id, message_id, session_id, after_id) VALUES (%(o)s,
 INSERT INTO corpus_statistics (owner_id, messages, average_words, languages)
     VALUES (%(o)s, 2, 4, '{english}');
 INSERT INTO term_statistics (owner_id, lexeme, messages) VALUES (%(o)s, 'saffron', 2);
+INSERT INTO indexed_models (owner_id, model) VALUES (%(o)s, 'toy');
 INSERT INTO inbox_events (owner_id, id, account_id, event_key, lane, event)
     VALUES (%(o)s, 1, 1, 'e1', 'D1', '{"text": "secret"}');
 INSERT INTO lanes (owner_id, account_id, lane) VALUES (%(o)s, 1, 'D1');
