@@ -160,6 +160,8 @@ def with_guest(part: Sequence[Record], number: int) -> list[Record]:
 
 async def fill_index(database: Database, owner_id: OwnerId, vectors: WordVectors) -> None:
     """Places, statistics, vectors of both spans, and the indexes, of messages that are there."""
+    async with database.owner(owner_id) as connection:
+        await connection.execute("SELECT analyze_memory()")
     await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
         await refresh_statistics(connection, owner_id)

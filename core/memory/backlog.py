@@ -79,6 +79,16 @@ async def _list_all(connection: Connection, owner_id: OwnerId, model: str) -> No
     )
 
 
+async def is_long(connection: Connection, owner_id: OwnerId, many: int) -> bool:
+    """Whether more than so many messages are listed: then the planner has to know how large the tables are."""
+    cursor = await connection.execute(
+        "SELECT count(*) > %s FROM (SELECT FROM to_index WHERE owner_id = %s LIMIT %s) s",
+        [many, owner_id, many + 1],
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def read_backlog(database: Database, owner_id: OwnerId, model: str) -> Backlog:
     """What is missing of the listed, newest chats first, each chat's newest first; the rest is struck off.
 

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 
 from core.ids import OwnerId
 from core.memory.backlog import (
+    is_long,
     lock_indexing,
     lock_messages,
     prefer_keys,
@@ -70,6 +71,9 @@ async def index_messages(
 ) -> int:
     """How many texts were embedded just now; 0 when everything was."""
     await take_up_model(database, owner_id, embedder.name)
+    async with database.owner(owner_id) as connection:
+        if await is_long(connection, owner_id, MANY):
+            await connection.execute("SELECT analyze_memory()")
     told = await settle_languages(database, owner_id)
     placed = await place_messages(database, owner_id)
     async with database.owner(owner_id) as connection:
