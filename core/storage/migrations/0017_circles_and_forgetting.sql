@@ -75,14 +75,14 @@ BEGIN
     -- Of several stints in a group only the latest counts: too little is shown, never too much.
     RETURN QUERY
         SELECT a.id, max(stint.joined_at), min(stint.left_at)
-        FROM audiences a
-        CROSS JOIN LATERAL (
-            SELECT DISTINCT ON (m.contact_id) m.contact_id, m.joined_at, m.left_at
+        FROM (
+            -- All their stints in one pass: chat by chat it took ten milliseconds for each search in 160 chats.
+            SELECT DISTINCT ON (m.chat_id, m.contact_id) m.chat_id, m.joined_at, m.left_at
             FROM chat_members m
-            WHERE m.owner_id = p_owner_id AND m.chat_id = a.chat_id AND m.contact_id = ANY (readers)
-            ORDER BY m.contact_id, m.joined_at DESC
+            WHERE m.owner_id = p_owner_id AND m.contact_id = ANY (readers)
+            ORDER BY m.chat_id, m.contact_id, m.joined_at DESC
         ) stint
-        WHERE a.owner_id = p_owner_id AND a.kind = 'chat'
+        JOIN audiences a ON a.owner_id = p_owner_id AND a.kind = 'chat' AND a.chat_id = stint.chat_id
         GROUP BY a.id HAVING count(*) = cardinality(readers);
 END $$;
 
