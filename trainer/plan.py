@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.memory.retraining import retraining_due
 from core.storage.database import Connection
 from trainer.dataset import build_dataset, read_windows
 from trainer.nightly import Night, NotTonight, check_enough
@@ -38,17 +37,15 @@ async def plan(night: Night) -> Plan:
         too_little = _objection(night, file)
     async with night.database.owner(night.owner_id) as connection:
         new = await _new_messages(connection, night)
-        due = await retraining_due(connection, night.owner_id)
     too_little_new = (
         f"Only {new} messages of yours are new since the last run, and {LEAST_NEW} are worth a night: "
         "'locum train --now' trains all the same."
-        if new < LEAST_NEW and not due
+        if new < LEAST_NEW
         else ""
     )
     sentence = too_little or (
         f"{counts.windows.get('train', 0)} windows to learn from on {night.base.name}, "
         f"{counts.windows.get('held_out', 0)} held out to judge by; {new} messages of yours are new."
-        + (" An adapter that served was retired, so that training is due." if due else "")
     )
     return Plan(
         sentence=sentence,

@@ -23,20 +23,17 @@ from core.models.outside import leaves_machine
 from core.models.threads import choose_threads, usable_cores
 from core.models.weights import find_weights, parameters_of
 from core.runtime import Locum, open_locum
-from core.settings import Settings, load_settings
+from core.settings import load_settings
 from trainer import dataset_cli
 from trainer.adapters import Adapter, find_adapter, list_adapters, promote, retire, rollback
 from trainer.recipe import Recipe
 from trainer.runs import Step
-from trainer.watch import watch_acceptance
 
 if TYPE_CHECKING:
     from trainer.nightly import Night, Outcome
     from trainer.plan import Plan
 
 TELL_SECONDS = 5.0
-TRAINING_SHARE = 2 / 3
-"""Of what a night may take; the rest is for reading and judging."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 NameArgument = Annotated[str, typer.Argument(help="As 'locum adapters list' shows it.")]
@@ -53,10 +50,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")
     ] = False,
-    minutes: Annotated[
-        float | None,
-        typer.Option(help="Of training itself; else two thirds of LOCUM_TRAIN_MINUTES.", min=0.1),
-    ] = None,
+    minutes: Annotated[float, typer.Option(help="Of training itself; judging comes on top.", min=0.1)] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter on your own replies, judge it, and serve it if it is shown to be better."""
@@ -69,38 +63,23 @@ def train(
         Console(highlight=False).print(told["sentence"], markup=False)
 
 
-async def _train(
-    *, now: bool, from_step: Step | None, dry_run: bool, minutes: float | None
-) -> dict[str, Any]:
+async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: float) -> dict[str, Any]:
     from trainer.learning import what_leaves  # noqa: PLC0415 -- needs the train extra, and others do not
     from trainer.nightly import nightly  # noqa: PLC0415 -- as above
     from trainer.plan import plan  # noqa: PLC0415 -- as above
 
     async with open_locum(load_settings()) as locum, AsyncExitStack() as opened:
-        night = await _night(locum, minutes_of(minutes, locum.settings), opened)
+        night = await _night(locum, minutes, opened)
         planned: Plan = await plan(night)
         leaves = what_leaves(locum.settings)
         if dry_run:
             return {**asdict(planned), "leaves": leaves, "sentence": f"{planned.sentence} {leaves}"}
         night.tell(leaves)
-        watched = await _watch(locum)
         if planned.too_little_new and not now and from_step is None:
-            return {"state": "skipped", "sentence": f"{watched}{planned.too_little_new}"}
+            return {"state": "skipped", "sentence": planned.too_little_new}
         os.nice(19)  # replies come first
         outcome: Outcome = await nightly(night, from_step)
-        return {**asdict(outcome), "sentence": f"{watched}{outcome.sentence}"}
-
-
-def minutes_of(asked: float | None, settings: Settings) -> float:
-    """What training itself may take, as asked for or as the settings say."""
-    return asked or TRAINING_SHARE * settings.train_minutes
-
-
-async def _watch(locum: Locum) -> str:
-    """What the owner's verdicts say where they fell, and the adapter before serves again; else nothing."""
-    async with locum.database.owner(locum.owner_id) as connection:
-        watched = await watch_acceptance(connection, locum.owner_id, locum.settings.home)
-    return f"{watched.sentence} " if watched and watched.alarm else ""
+        return asdict(outcome)
 
 
 async def _night(locum: Locum, minutes: float, opened: AsyncExitStack) -> "Night":

@@ -5,9 +5,10 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -16,7 +17,6 @@ from rich.table import Table
 
 from core.audience import Reader
 from core.commands import consents, fact_search, memory_profiles, memory_topics, retention
-from core.commands.days import end_of_day, start_of_day
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -40,7 +40,7 @@ from core.models.choose import embedder_name
 from core.models.outside import leaves_machine
 from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.storage.database import Connection
 from core.terminal import said
 
@@ -100,7 +100,7 @@ def show_facts(
     """What is known: of everybody, or --about one; now, or --as-of a day; to you, or to a --reader."""
 
     async def work(locum: Locum, connection: Connection) -> None:
-        moment = end_of_day(as_of, locum.settings.time_zone)
+        moment = _end_of_day(as_of, locum.settings)
         contact = None
         if about is not None and about != "owner":
             contact = (await find_contact(connection, locum.owner_id, about)).id
@@ -308,6 +308,25 @@ def _run(
     asyncio.run(main())
 
 
+def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
+    """The last moment of that day, in the owner's time zone."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
+    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.time_zone))
+    return (after - timedelta(microseconds=1)).astimezone(UTC)
+
+
+def _start_of_day(text: str | None, settings: Settings) -> datetime:
+    """The first moment of that day, in the owner's time zone."""
+    end = _end_of_day(text, settings)
+    assert end is not None, "a day is given"  # noqa: S101 -- for the type checker
+    return (end + timedelta(microseconds=1)).astimezone(ZoneInfo(settings.time_zone)) - timedelta(days=1)
+
+
 async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
     return None if text in (None, "owner") else await find_reader(connection, locum.owner_id, text)
 
@@ -324,7 +343,7 @@ async def _target(
     match kind:
         case None:
             return await forgetting.find_before(
-                connection, locum.owner_id, start_of_day(before or "", locum.settings.time_zone)
+                connection, locum.owner_id, _start_of_day(before, locum.settings)
             )
         case Kind.EVERYTHING:
             return await forgetting.find_everything(connection, locum.owner_id)

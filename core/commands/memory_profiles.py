@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import typer
 
 from core.audience import Reader
-from core.commands.days import end_of_day
 from core.commands.memory_topics import JsonOption, ReaderOption, as_reader, out, print_json, run
 from core.errors import BadInput
 from core.ids import ContactId
@@ -29,6 +28,7 @@ from core.memory.profile_versions import (
 from core.memory.profiles import Profile, Style
 from core.memory.references import find_contact
 from core.runtime import Locum
+from core.settings import Settings
 from core.storage.database import Connection
 from core.terminal import said
 
@@ -169,9 +169,21 @@ async def _show(
             owner_id=locum.owner_id,
             reader=await as_reader(connection, locum, reader) or Reader.owner(),
             contact_id=contact_id,
-            as_of=end_of_day(as_of, locum.settings.time_zone),
+            as_of=end_of_day(as_of, locum.settings),
         )
         _show_portrait(portrait, name, person, as_json=as_json)
+
+
+def end_of_day(text: str | None, settings: Settings) -> datetime | None:
+    """The last moment of that day, in the owner's time zone."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
+    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.time_zone))
+    return (after - timedelta(microseconds=1)).astimezone(UTC)
 
 
 # ─── On the terminal ─────────────────────────────────────────────────────────────────────────

@@ -12,14 +12,11 @@ from typer.testing import CliRunner
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.owners import ensure_owner
-from core.settings import load_settings
 from core.storage.database import Database
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
 from tests.trainer.test_adapters import judged, states
-from tests.trainer.test_watch import DISCARDED, TAKEN, label
 from trainer.cli import register
-from trainer.training_cli import minutes_of
 
 app = typer.Typer()
 register(app)
@@ -92,36 +89,6 @@ async def test_a_night_by_hand_leaves_its_row_and_its_reasons(database: Database
     assert row["scores"]["moments"] >= 30
     assert "bits/byte" in await in_thread("adapters", "show", told["adapter"])
     assert "Only 0 messages of yours are new" in await in_thread("train")
-
-
-async def test_a_retired_adapter_makes_training_due_with_little_new(
-    database: Database, at_home: OwnerId, tmp_path: Path
-) -> None:
-    await store_weeks(database, at_home, questions(20))
-    await judged(database, at_home, tmp_path, "l2-1")
-    assert "are new" in (await document_in_thread("train", "--dry-run"))["too_little_new"]
-    await in_thread("adapters", "retire", "l2-1")
-    assert (await document_in_thread("train", "--dry-run"))["too_little_new"] == ""
-
-
-async def test_a_night_first_rolls_back_what_is_taken_less_often(
-    database: Database, at_home: OwnerId, tmp_path: Path
-) -> None:
-    await store_weeks(database, at_home, questions(20))
-    await judged(database, at_home, tmp_path, "l2-1")
-    await label(database, at_home, [TAKEN] * 30)
-    await judged(database, at_home, tmp_path, "l2-2")
-    await label(database, at_home, [DISCARDED] * 12)
-    await document_in_thread("train", "--dry-run")
-    assert await states(database, at_home) == {"l2-2": "active", "l2-1": "kept"}
-    assert "it was rolled back" in (await document_in_thread("train"))["sentence"]
-    assert await states(database, at_home) == {"l2-2": "refused", "l2-1": "active"}
-
-
-def test_training_takes_two_thirds_of_what_a_night_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCUM_TRAIN_MINUTES", "30")
-    assert minutes_of(None, load_settings()) == 20
-    assert minutes_of(5, load_settings()) == 5
 
 
 async def test_versions_are_promoted_rolled_back_and_retired(

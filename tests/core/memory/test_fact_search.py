@@ -2,7 +2,11 @@
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from core.audience import Reader
+from core.commands.fact_search import end_of_day
+from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.extraction import extract_new
 from core.memory.fact_search import search_facts
@@ -72,3 +76,10 @@ async def test_of_what_was_told_to_several_the_latest_is_the_owners(
 async def test_what_is_asked_in_its_words_comes_first(database: Database, owner: OwnerId) -> None:
     await moved_house(database, owner)
     assert (await found(database, owner, "peanuts", Reader.owner()))[0] == "Ines is allergic to peanuts"
+
+
+def test_a_day_ends_where_the_owner_lives() -> None:
+    assert str(end_of_day("2026-05-13", "Europe/Stockholm")) == "2026-05-13 21:59:59.999999+00:00"
+    assert end_of_day(None, "UTC") is None
+    with pytest.raises(BadInput, match="no day"):
+        end_of_day("yesterday", "UTC")
