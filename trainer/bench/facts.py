@@ -29,7 +29,7 @@ OWN = "own"
 OPTIONS = 4
 REMEMBERED = 6
 WINDOWS_FOR_CHOOSING = 10
-"""Each tenth window chooses among states."""
+"""Each tenth piece of a window chooses among states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def read_questions(file: Path, owner: str) -> list[FactQuestion]:
 
 
 def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Callable[[str], None]) -> Path:
-    from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.examples import pieces  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
     from trainer.sft import train  # noqa: PLC0415 -- as above
 
@@ -116,9 +116,12 @@ def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Cal
         return folder
     tokenizer, model = load_base(base, recipe.threads)
     windows = person.all_windows()
-    examples = [e for w in windows if (e := encode(tokenizer, w.turns, room(model, recipe.window_tokens)))]
+    most = room(model, recipe.window_tokens)
+    examples = [piece for window in windows for piece in pieces(tokenizer, window, most)]
     validation = examples[::WINDOWS_FOR_CHOOSING]
     learned = [one for place, one in enumerate(examples) if place % WINDOWS_FOR_CHOOSING]
+    if not learned:
+        raise BadInput("The owner says too little in this conversation: nothing is left to learn from.")
     patient = replace(recipe, minutes=600.0)
     done = train(
         model,
@@ -128,7 +131,10 @@ def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Cal
         folder,
         lambda p: tell(f"step {p.step} of {p.steps}, {p.seconds:.0f} s"),
     )
-    told.write_text(json.dumps({"windows": len(examples), "training": asdict(done)}), encoding="utf-8")
+    told.write_text(
+        json.dumps({"windows": len(windows), "pieces": len(examples), "training": asdict(done)}),
+        encoding="utf-8",
+    )
     return folder
 
 
