@@ -325,15 +325,14 @@ async def test_a_forgotten_topic_takes_its_messages_and_what_rests_on_them(
     async with database.owner(owner) as connection:
         await connection.execute("DELETE FROM topic_sources WHERE message_id <> %s", [secret])
         await connection.execute("UPDATE messages SET text = 'bye' WHERE platform_message_id = 'm3'")
-        gone = await forgetting.forget(
-            connection, owner, await forgetting.find_topic(connection, owner, "xylophones")
-        )
+        # A topic that lost a message has no name until it is named anew: its number finds it.
+        gone = await forgetting.forget(connection, owner, await forgetting.find_topic(connection, owner, "1"))
         assert (gone.messages, gone.adapters) == (1, ["night-1", "night-2"])
         assert world.chats
     assert await holding(conninfo, "xylo") == []
     async with database.owner(owner) as connection:
         with pytest.raises(BadInput, match="no topic"):
-            await forgetting.find_topic(connection, owner, "xylophones")
+            await forgetting.find_topic(connection, owner, "1")
 
 
 async def test_what_was_said_before_a_day_goes_with_what_rests_on_it(
