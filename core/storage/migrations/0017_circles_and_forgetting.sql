@@ -358,3 +358,14 @@ ALTER FUNCTION facts_kept_back OWNER TO locum_search;
 REVOKE CREATE ON SCHEMA locum FROM locum_search;
 REVOKE ALL ON FUNCTION facts_kept_back FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION facts_kept_back TO locum_app;
+
+-- ─── Edited away ────────────────────────────────────────────────────────────────────────────
+
+-- What somebody took back by an edit on a platform is kept no longer than what they deleted. What an import
+-- replaced stays until the import can no longer be undone.
+UPDATE message_edits SET text_before = '' WHERE batch_id IS NULL;
+ALTER TABLE message_edits ADD COLUMN made_at timestamptz NOT NULL DEFAULT now();
+ALTER TABLE message_edits ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_current_xact_id();
+COMMENT ON COLUMN message_edits.text_before IS 'Empty: edited on a platform, and the old wording is nowhere';
+COMMENT ON COLUMN message_edits.made_in IS
+    'The transaction that brought it: what was read before that one ended was read in the old wording';

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from core.events import DraftVerb
 from core.ids import ChatId, MessageId, OwnerId
 from core.memory.forgetting import find_message, forget
-from core.memory.messages import delete_messages
+from core.memory.messages import delete_messages, edit_message
 from core.memory.traces import withdraw_drafts
 from core.models.faces import Sample
 from core.storage.database import Database
@@ -92,6 +92,22 @@ async def test_a_send_that_waits_and_quotes_what_was_deleted_does_not_leave(
     assert len(world.bot.cards) == 1, "the question still waits, with other drafts"
 
 
+async def test_a_wording_that_was_edited_away_is_gone_from_drafts_labels_and_tables(
+    world: World, conninfo: str
+) -> None:
+    await ask_about_lunch(world)
+    old = world.card
+    assert old.drafts[0].text == LUNCH[1]
+    (noodles,) = await ids_of(world, "noodle")
+    world.bot.rewrite("ines", noodles, "yes! wherever you like")
+    await world.pump(seconds=5)
+    assert await holding(conninfo, "noodle") == []
+    assert await world.rows("SELECT text_before FROM message_edits") == [("",)], "that it was edited is known"
+    world.bot.press(old.drafts[0].draft, DraftVerb.SEND)
+    await world.pump()
+    assert world.bot.sent == []
+
+
 class Interrupted(ScriptedGenerator):
     """A model during whose first answer something happens."""
 
@@ -120,6 +136,30 @@ async def test_what_is_deleted_while_a_draft_is_made_is_not_in_the_draft(
             await delete_messages(connection, owner, ChatId(row[0]), noodles, world.clock.now())
 
     model.meanwhile = delete
+    world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
+    await world.pump(seconds=5)
+    assert model.meanwhile is None
+    assert await holding(conninfo, "noodle") == []
+    assert len(world.bot.cards) == 1
+
+
+async def test_what_is_edited_away_elsewhere_while_a_draft_is_made_is_not_in_the_draft(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    model = Interrupted("ok")
+    world = await World.open(database, owner, generator=model)
+    await world.remember(LUNCH)
+    (noodles,) = await ids_of(world, "noodle")
+
+    async def edit() -> None:
+        async with database.owner(owner) as connection:
+            cursor = await connection.execute("SELECT id FROM chats")
+            row = await cursor.fetchone()
+            assert row is not None
+            now = world.clock.now()
+            assert await edit_message(connection, owner, ChatId(row[0]), noodles, "yes! anywhere", now)
+
+    model.meanwhile = edit
     world.bot.say("ines", "ines", "want to grab lunch tomorrow?")
     await world.pump(seconds=5)
     assert model.meanwhile is None
