@@ -196,6 +196,27 @@ async def withdraw_drafts(
     return len(turns)
 
 
+async def withdraw_drafts_of(
+    connection: Connection, owner_id: OwnerId, adapters: Sequence[int], why: str
+) -> None:
+    """What retired adapters wrote may hold what they had learned: it has no words any more, and leaves its card.
+
+    But for what is being sent, or was sent as it stood: that is a message by now.
+    """
+    cursor = await connection.execute(
+        """
+        UPDATE drafts d SET text = '', reason = CASE WHEN d.state = 'proposed' THEN %s ELSE d.reason END,
+                            state = CASE WHEN d.state = 'proposed' THEN 'expired' ELSE d.state END
+        WHERE d.owner_id = %s AND d.adapter_id = ANY (%s) AND d.text <> '' AND d.state <> 'sending'
+          AND NOT EXISTS (SELECT FROM labels l WHERE l.owner_id = d.owner_id AND l.draft_id = d.id
+                          AND l.outcome = 'sent')
+        RETURNING d.turn_id""",
+        [why, owner_id, list(adapters)],
+    )
+    turns = sorted({TurnId(int(row[0])) for row in await cursor.fetchall()})
+    await show_anew(connection, owner_id, turns)
+
+
 async def withdraw_from(connection: Connection, owner_id: OwnerId, audience_id: AudienceId, why: str) -> int:
     """How many drafts on show rested on what that audience may learn; they are withdrawn."""
     cursor = await connection.execute(

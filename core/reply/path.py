@@ -35,7 +35,7 @@ from core.memory.traces import are_there, what_is_known_now
 from core.models.faces import Embedder, Generator, embed_questions
 from core.models.outside import Outside
 from core.models.serving import serves
-from core.reply.adapters import serving_order
+from core.reply.adapters import may_serve, serving_order
 from core.reply.apply import Timing, apply_event
 from core.reply.cards import open_card, write_slate
 from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
@@ -314,7 +314,11 @@ class ReplyPath:
             if not await holds(connection, lane, epoch):
                 raise StaleTurnError
             rests_on = [each for draft in (*slate.shown, *slate.left_out) for each in draft.evidence]
-            if not await are_there(connection, owner_id, rests_on, known):
+            wrote = {draft.adapter.id for draft in (*slate.shown, *slate.left_out) if draft.adapter}
+            if not (
+                await are_there(connection, owner_id, rests_on, known)
+                and await may_serve(connection, owner_id, wrote)
+            ):
                 await retry_turn(connection, owner_id, turn, self.clock.now())
                 return
             if not await finish_turn(connection, owner_id, turn, state):

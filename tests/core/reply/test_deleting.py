@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from core.events import DraftVerb
 from core.ids import ChatId, MessageId, OwnerId
 from core.memory.forgetting import find_message, forget
@@ -113,6 +115,9 @@ class Interrupted(ScriptedGenerator):
 
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
+    async def serves(self, adapter: str) -> bool:
+        return adapter in self._adapters
+
     async def chat(self, *args: object, **more: object) -> tuple[Sample, ...]:
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
@@ -191,3 +196,44 @@ async def test_a_card_that_loses_its_only_draft_is_made_anew(world: World) -> No
     await world.pump(seconds=5)
     assert world.card.drafts
     assert first.draft not in [draft.draft for draft in world.card.drafts]
+
+
+async def _learned(world: World, words: str) -> None:
+    """The adapter that serves learned the message with those words."""
+    for statement in (
+        "INSERT INTO training_runs (owner_id, id, state) SELECT id, 1, 'done' FROM owners RETURNING 1",
+        """INSERT INTO adapters (owner_id, id, name, run_id, base_model, path, state, promoted_at)
+           SELECT id, 1, 'night-1', 1, 'base', '/a', 'active', now() FROM owners RETURNING 1""",
+        """INSERT INTO training_examples (owner_id, id, run_id, kind, digest)
+           SELECT id, 1, 1, 'real', 'd' FROM owners RETURNING 1""",
+        f"""INSERT INTO training_example_sources (owner_id, example_id, message_id)
+            SELECT owner_id, 1, id FROM messages WHERE position('{words}' IN text) > 0 RETURNING 1""",  # noqa: S608
+    ):
+        assert await world.rows(statement)
+
+
+@pytest.mark.parametrize("when", ["while it drafts", "while its draft is on show"])
+async def test_what_a_retired_adapter_wrote_is_not_offered(
+    database: Database, owner: OwnerId, when: str
+) -> None:
+    model = Interrupted("my cat xylo says hi", adapters=["night-1"])
+    world = await World.open(database, owner, generator=model)
+    await world.remember(("how is the cat?", "xylo is fine, he sleeps all day"), chat="kit")
+    await _learned(world, "sleeps all day")
+
+    async def forget_it() -> None:
+        (number,) = await ids_of(world, "sleeps all day")
+        async with database.owner(owner) as connection:
+            gone = await forget(connection, owner, await find_message(connection, owner, number))
+            assert gone.adapters == ["night-1"]
+
+    if when == "while it drafts":
+        model.meanwhile = forget_it
+    world.bot.say("ines", "ines", "what are you up to?")
+    await world.pump(seconds=5)
+    if when != "while it drafts":
+        assert await world.rows("SELECT 1 FROM drafts WHERE adapter_id = 1")
+        await forget_it()
+        await world.pump(seconds=5)
+    assert await world.rows("SELECT text FROM drafts WHERE adapter_id = 1 AND text <> ''") == []
+    assert {draft.adapter for card in world.bot.cards.values() for draft in card.drafts} <= {None}
