@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.events import DraftVerb
-from core.ids import ChatId, MessageId, OwnerId
+from core.ids import ChatId, FactId, MessageId, OwnerId
+from core.memory.extraction import extract_new
 from core.memory.forgetting import find_message, forget
 from core.memory.messages import delete_messages, edit_message
+from core.memory.references import find_contact
+from core.memory.sharing import Audience, share_fact
 from core.memory.traces import withdraw_drafts
 from core.models.faces import Sample
 from core.storage.database import Database
@@ -237,3 +240,35 @@ async def test_what_a_retired_adapter_wrote_is_not_offered(
         await world.pump(seconds=5)
     assert await world.rows("SELECT text FROM drafts WHERE adapter_id = 1 AND text <> ''") == []
     assert {draft.adapter for card in world.bot.cards.values() for draft in card.drafts} <= {None}
+
+
+@pytest.mark.parametrize("how", ["forgotten", "for fewer"])
+async def test_a_draft_made_from_a_fact_goes_with_the_message_that_told_it(
+    database: Database, owner: OwnerId, how: str
+) -> None:
+    model = ScriptedGenerator("up north these days")
+    world = await World.open(database, owner, generator=model)
+    await world.remember(("hey, what's new?", "I live in Oslo"), chat="kit")
+    await extract_new(database, owner)
+    world.bot.say("ines", "ines", "ok")
+    await world.pump(seconds=5)
+    async with database.owner(owner) as connection:
+        ines = (await find_contact(connection, owner, "ines")).id
+        cursor = await connection.execute("SELECT id FROM facts WHERE statement LIKE '%%Oslo%%'")
+        (row,) = await cursor.fetchall()
+        await share_fact(connection, owner, FactId(row[0]), Audience(kind="contacts", contacts=(ines,)))
+    world.bot.say("ines", "ines", "where do you live now?")
+    await world.pump(seconds=5)
+    assert "Mara lives in Oslo" in str(model.asked)
+    assert "up north these days" in [draft.text for draft in world.card.drafts]
+    (told,) = await ids_of(world, "Oslo")
+    async with database.owner(owner) as connection:
+        if how == "forgotten":
+            await forget(connection, owner, await find_message(connection, owner, told))
+        else:
+            await share_fact(connection, owner, FactId(row[0]), Audience(kind="owner"))
+    old = len(model.asked)
+    await world.pump(seconds=5)
+    assert "Mara lives in Oslo" not in str(model.asked[old:])
+    shown = [draft.text for card in world.bot.cards.values() for draft in card.drafts]
+    assert "up north these days" not in shown or len(model.asked) > old, "at most drafted anew"
