@@ -59,7 +59,10 @@ async def is_due(locum: Locum, now: datetime) -> bool:
 
 
 async def _was_removed(connection: Connection, owner_id: OwnerId, now: datetime) -> bool:
-    """Forgotten, deleted on its platform, or edited away, since the last purge or for a month back."""
+    """Forgotten, deleted or edited away on its platform, since the last purge or for a month back.
+
+    Or an adapter retired, for whatever reason: its files go with the purge.
+    """
     cursor = await connection.execute(
         """
         WITH last AS (
@@ -68,7 +71,10 @@ async def _was_removed(connection: Connection, owner_id: OwnerId, now: datetime)
         SELECT EXISTS (SELECT FROM audit a, last WHERE a.owner_id = %(owner)s AND a.at > last.at
                        AND a.action IN ('forgotten', 'consents.changed', 'contact.opted_out'))
             OR EXISTS (SELECT FROM messages m, last WHERE m.owner_id = %(owner)s AND m.deleted_at > last.at
-                       AND m.deleted_at > %(since)s)""",
+                       AND m.deleted_at > %(since)s)
+            OR EXISTS (SELECT FROM message_edits e, last WHERE e.owner_id = %(owner)s AND e.batch_id IS NULL
+                       AND e.made_at > last.at AND e.made_at > %(since)s)
+            OR EXISTS (SELECT FROM adapters d, last WHERE d.owner_id = %(owner)s AND d.retired_at > last.at)""",
         {"owner": owner_id, "since": now - timedelta(days=31)},
     )
     row = await cursor.fetchone()

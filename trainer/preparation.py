@@ -165,8 +165,11 @@ async def drop_stale_samples(connection: Connection, owner_id: OwnerId, run: Run
     with file.open(encoding="utf-8") as lines:
         quoted = {int(message) for line in lines for message in json.loads(line)["message_ids"]}
     cursor = await connection.execute(
-        "SELECT count(*) FROM messages WHERE owner_id = %s AND id = ANY (%s) AND deleted_at IS NULL",
-        [owner_id, list(quoted)],
+        """
+        SELECT count(*) FROM messages m WHERE m.owner_id = %s AND m.id = ANY (%s) AND m.deleted_at IS NULL
+          AND NOT EXISTS (SELECT FROM message_edits e JOIN training_runs r ON r.owner_id = e.owner_id AND r.id = %s
+                          WHERE e.owner_id = m.owner_id AND e.message_id = m.id AND e.made_at > r.started_at)""",
+        [owner_id, list(quoted), run.id],
     )
     row = await cursor.fetchone()
     if row is None or row[0] < len(quoted):

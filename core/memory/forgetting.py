@@ -21,6 +21,7 @@ from core.memory.traces import (
     hold_messages,
     show_anew,
     turns_of,
+    withdraw_drafts_of,
 )
 from core.storage.database import Connection
 
@@ -283,11 +284,13 @@ async def retire_adapters(
         )
         UPDATE adapters a SET state = 'retired', retired_at = now(), reason = %(reason)s
         FROM tainted t WHERE a.owner_id = %(owner)s AND a.id = t.id AND a.state <> 'retired'
-        RETURNING a.name""",
+        RETURNING a.name, a.id""",
         {"owner": owner_id, "messages": list(messages), "reason": reason},
     )
-    gone.adapters = sorted(str(row[0]) for row in await cursor.fetchall())
+    retired = await cursor.fetchall()
+    gone.adapters = sorted(str(row[0]) for row in retired)
     gone.adapters_retired = len(gone.adapters)
+    await withdraw_drafts_of(connection, owner_id, [int(row[1]) for row in retired], reason)
     cursor = await connection.execute(
         """
         DELETE FROM training_examples e USING training_example_sources s

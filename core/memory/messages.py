@@ -19,6 +19,7 @@ from core.memory.traces import (
 from core.storage.database import Connection
 from core.vocabulary import Origin
 
+EDITED = "A message that it learned from was edited on its platform."
 DELETED = "A message that it learned from was deleted on its platform."
 
 
@@ -154,29 +155,64 @@ async def _store_attachments(
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A message with new words, and the turns whose drafts lost theirs with the old ones."""
+
+    message: MessageId
+    turns: tuple[TurnId, ...]
+
+
 async def edit_message(
     connection: Connection, owner_id: OwnerId, chat_id: ChatId, platform_id: str, text: str, at: datetime
-) -> MessageId | None:
-    """The message whose words changed just now; None when it is unknown, deleted or unchanged."""
+) -> Edited | None:
+    """The message whose words changed just now; None when it is unknown, deleted or unchanged.
+
+    The old wording was taken back, as by a deletion: it stays nowhere, nor what rests on it or quotes it, and
+    adapters that learned from it retire. That there was an edit, and when, is kept.
+    """
     cursor = await connection.execute(
         """
-        WITH old AS (
-            SELECT id, text FROM messages
-            WHERE owner_id = %(owner)s AND chat_id = %(chat)s AND platform_message_id = %(platform_id)s
-              AND deleted_at IS NULL AND text IS DISTINCT FROM %(text)s
-              AND (edited_at IS NULL OR edited_at <= %(at)s)
-            FOR UPDATE
-        ), kept AS (
-            INSERT INTO message_edits (owner_id, message_id, text_before, edited_at)
-            SELECT %(owner)s, old.id, old.text, %(at)s FROM old
-        )
-        UPDATE messages m SET text = %(text)s, edited_at = %(at)s FROM old
-        WHERE m.owner_id = %(owner)s AND m.id = old.id
-        RETURNING m.id""",
-        {"owner": owner_id, "chat": chat_id, "platform_id": platform_id, "text": text, "at": at},
+        SELECT m.id FROM messages m
+        WHERE m.owner_id = %s AND m.chat_id = %s AND m.platform_message_id = %s AND m.deleted_at IS NULL
+          AND m.text IS DISTINCT FROM %s AND (m.edited_at IS NULL OR m.edited_at <= %s)
+        FOR UPDATE""",
+        [owner_id, chat_id, platform_id, text, at],
     )
     row = await cursor.fetchone()
-    return MessageId(int(row[0])) if row else None
+    if row is None:
+        return None
+    message = MessageId(int(row[0]))
+    await _empty_events(connection, owner_id, chat_id, [platform_id])
+    turns = await _take_back(connection, owner_id, [message], EDITED)
+    values = {"owner": owner_id, "message": message, "text": text, "at": at}
+    await connection.execute(
+        """
+        INSERT INTO message_edits (owner_id, message_id, text_before, edited_at)
+        VALUES (%(owner)s, %(message)s, '', %(at)s)""",
+        values,
+    )
+    await connection.execute(
+        "UPDATE messages SET text = %(text)s, edited_at = %(at)s WHERE owner_id = %(owner)s AND id = %(message)s",
+        values,
+    )
+    return Edited(message=message, turns=tuple(turns))
+
+
+async def _take_back(
+    connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId], why: str
+) -> list[TurnId]:
+    """Turns whose drafts lost their words: what the messages say now is quoted and learned nowhere any more."""
+    await retire_adapters(connection, owner_id, messages, Forgotten(), why)
+    drafts = await drafts_with_words_of(connection, owner_id, messages)
+    turns = await empty_drafts(connection, owner_id, drafts, messages)
+    await drop_statements(connection, owner_id, messages)
+    await drop_import_notes(connection, owner_id, messages)
+    await connection.execute(
+        "UPDATE message_edits SET text_before = '' WHERE owner_id = %s AND message_id = ANY (%s)",
+        [owner_id, list(messages)],
+    )
+    return turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +242,7 @@ async def delete_messages(
     await _empty_events(connection, owner_id, chat_id, platform_ids)
     if not gone:
         return Deleted(messages=(), turns=())
-    await retire_adapters(connection, owner_id, gone, Forgotten(), DELETED)
-    drafts = await drafts_with_words_of(connection, owner_id, gone)
-    turns = await empty_drafts(connection, owner_id, drafts, gone)
-    await drop_statements(connection, owner_id, gone)
-    await drop_import_notes(connection, owner_id, gone)
+    turns = await _take_back(connection, owner_id, gone, DELETED)
     values = {"owner": owner_id, "gone": gone, "at": at}
     await connection.execute(
         "DELETE FROM message_edits WHERE owner_id = %(owner)s AND message_id = ANY (%(gone)s)", values

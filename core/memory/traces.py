@@ -41,8 +41,18 @@ async def hold_messages(connection: Connection, owner_id: OwnerId, messages: Seq
     )
 
 
-async def are_there(connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId]) -> bool:
-    """Whether all of them stand as they were said; none is deleted before this transaction ends."""
+async def what_is_known_now(connection: Connection) -> str:
+    """Which transactions' work is seen at this moment: for `are_there`, later."""
+    cursor = await connection.execute("SELECT pg_current_snapshot()::text")
+    row = await cursor.fetchone()
+    assert row is not None, "a SELECT without FROM has one row"  # noqa: S101 -- for the type checker
+    return str(row[0])
+
+
+async def are_there(
+    connection: Connection, owner_id: OwnerId, messages: Sequence[MessageId], known: str
+) -> bool:
+    """Whether all of them stand as they were read when that was known; none changes before this transaction ends."""
     wanted = set(messages)
     cursor = await connection.execute(
         """
@@ -50,7 +60,18 @@ async def are_there(connection: Connection, owner_id: OwnerId, messages: Sequenc
         ORDER BY id FOR SHARE""",
         [owner_id, list(wanted)],
     )
-    return len(await cursor.fetchall()) == len(wanted)
+    if len(await cursor.fetchall()) < len(wanted):
+        return False
+    # Numbers of transactions are compared within a day alone: a database that was moved counts anew.
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (SELECT FROM message_edits WHERE owner_id = %s AND message_id = ANY (%s)
+                       AND made_at > now() - interval '1 day'
+                       AND NOT pg_visible_in_snapshot(made_in, %s::pg_snapshot))""",
+        [owner_id, list(wanted), known],
+    )
+    row = await cursor.fetchone()
+    return not (row and row[0])
 
 
 async def drafts_with_words_of(
@@ -173,6 +194,27 @@ async def withdraw_drafts(
     turns = [TurnId(int(row[0])) for row in await cursor.fetchall()]
     await show_anew(connection, owner_id, turns)
     return len(turns)
+
+
+async def withdraw_drafts_of(
+    connection: Connection, owner_id: OwnerId, adapters: Sequence[int], why: str
+) -> None:
+    """What retired adapters wrote may hold what they had learned: it has no words any more, and leaves its card.
+
+    But for what is being sent, or was sent as it stood: that is a message by now.
+    """
+    cursor = await connection.execute(
+        """
+        UPDATE drafts d SET text = '', reason = CASE WHEN d.state = 'proposed' THEN %s ELSE d.reason END,
+                            state = CASE WHEN d.state = 'proposed' THEN 'expired' ELSE d.state END
+        WHERE d.owner_id = %s AND d.adapter_id = ANY (%s) AND d.text <> '' AND d.state <> 'sending'
+          AND NOT EXISTS (SELECT FROM labels l WHERE l.owner_id = d.owner_id AND l.draft_id = d.id
+                          AND l.outcome = 'sent')
+        RETURNING d.turn_id""",
+        [why, owner_id, list(adapters)],
+    )
+    turns = sorted({TurnId(int(row[0])) for row in await cursor.fetchall()})
+    await show_anew(connection, owner_id, turns)
 
 
 async def withdraw_from(connection: Connection, owner_id: OwnerId, audience_id: AudienceId, why: str) -> int:

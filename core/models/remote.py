@@ -287,10 +287,13 @@ class RemoteAdapters(RemoteGenerator):
         self._loaded.add(name)
 
     async def unload_adapter(self, name: str) -> None:
-        """No longer serve that adapter; nothing happens where it is not served."""
-        if name in self._loaded:
-            self._loaded.discard(name)
-            await self._tell("unload_lora_adapter", {"lora_name": _named(name)})
+        """No longer serve that adapter, nor leave it with the server; raises `ModelError` while it stays there."""
+        self._loaded.discard(name)
+        if not await self._has(name):
+            return
+        await self._tell("unload_lora_adapter", {"lora_name": _named(name)})
+        if await self._has(name):
+            raise ModelError(f"{self.name} keeps {_named(name)} although it was told to unload it.")
 
     async def adapters(self) -> tuple[str, ...]:
         return tuple(sorted(self._loaded))

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import structlog
 
-from core.errors import LocumError
+from core.errors import LocumError, ModelUnavailable
 from core.models.faces import Generator, ServesAdapters
 from core.models.llama import LlamaGenerator
 from core.models.remote import RemoteAdapters
@@ -66,7 +66,9 @@ class AdapterShelf:
         self._settled = False
         self._failed: set[str] = set()
         self._loads: dict[str, asyncio.Task[None]] = {}
-        self._unloads: set[asyncio.Task[None]] = set()
+        self._unloads: dict[str, asyncio.Task[None]] = {}
+        self._lingering: set[str] = set()
+        """Not unloaded yet, although nobody needs them: a server could not be reached, or would not."""
 
     async def serve(self, model: Generator, name: str) -> bool:
         """Whether that model serves the adapter now. False where it cannot, or is only loading it.
@@ -96,17 +98,27 @@ class AdapterShelf:
     async def keep_only(self, model: Generator, names: Collection[str]) -> None:
         """Unload all others, each when its running calls are done."""
         if isinstance(model, ServesAdapters):
-            for name in set(await model.adapters()) - set(names):
+            for name in ({*await model.adapters()} | self._lingering) - {*names}:
                 self.drop(model, name)
 
     def drop(self, model: ServesAdapters, name: str) -> None:
-        task = asyncio.create_task(model.unload_adapter(name))
-        self._unloads.add(task)
-        task.add_done_callback(self._unloads.discard)
+        if name not in self._unloads:
+            self._unloads[name] = asyncio.create_task(self._unload(model, name))
+
+    async def _unload(self, model: ServesAdapters, name: str) -> None:
+        self._lingering.add(name)
+        try:
+            await model.unload_adapter(name)
+        except LocumError as error:
+            log.warning("adapter.lingers", adapter=name, error=type(error).__name__)
+        else:
+            self._lingering.discard(name)
+        finally:
+            del self._unloads[name]
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        await asyncio.gather(*self._loads.values(), *self._unloads, return_exceptions=True)
+        await asyncio.gather(*self._loads.values(), *self._unloads.values(), return_exceptions=True)
 
     def _fitting(self, model: Generator, name: str) -> Path | None:
         """The file or folder that this model loads; None where it was trained on another base.
@@ -126,10 +138,13 @@ class AdapterShelf:
     async def _load(self, model: ServesAdapters, name: str, path: Path) -> None:
         try:
             await model.load_adapter(name, path)
-        except LocumError as error:
+        except ModelUnavailable as error:  # a server that is away comes back
+            log.warning("adapter.delayed", adapter=name, error=type(error).__name__)
+        except (LocumError, OSError) as error:  # its files may go while it is read
             self._failed.add(name)  # a name stands for one version: another try would end alike
             log.warning("adapter.failed", adapter=name, error=type(error).__name__)
         else:
+            self._lingering.discard(name)
             log.info("adapter.loaded", adapter=name)
         finally:
             del self._loads[name]

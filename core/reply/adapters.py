@@ -1,6 +1,7 @@
 """Which adapter drafts: the active one, and while it is loading the one before it."""
 
 import asyncio
+from collections.abc import Collection
 
 import psycopg
 import structlog
@@ -35,6 +36,15 @@ async def serving_order(connection: Connection, owner_id: OwnerId) -> list[Activ
             [owner_id],
         )
         return await cursor.fetchall()
+
+
+async def may_serve(connection: Connection, owner_id: OwnerId, adapters: Collection[int]) -> bool:
+    """Whether none of them is retired; none is before this transaction ends."""
+    cursor = await connection.execute(
+        "SELECT id FROM adapters WHERE owner_id = %s AND id = ANY (%s) AND state <> 'retired' ORDER BY id FOR SHARE",
+        [owner_id, list(adapters)],
+    )
+    return len(await cursor.fetchall()) == len(set(adapters))
 
 
 async def keep_adapters(database: Database, generator: BackgroundGenerator) -> None:

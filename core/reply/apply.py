@@ -4,6 +4,7 @@ Each event is applied in one transaction together with its mark in the inbox, so
 line applies it once. Nothing here waits for a model or a network.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +21,7 @@ from core.events import (
     Reaction,
     SuggestAsked,
 )
-from core.ids import ChatId, MessageId, ThreadId
+from core.ids import ChatId, MessageId, ThreadId, TurnId
 from core.listening import is_listened, is_open_chat
 from core.memory.messages import (
     NewMessage,
@@ -319,11 +320,9 @@ async def _edited(
         return
     if chat_id is None:
         return
-    message_id = await edit_message(
-        connection, account.owner_id, chat_id, event.message_id, event.text, event.at
-    )
-    if message_id is not None:
-        await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
+    edited = await edit_message(connection, account.owner_id, chat_id, event.message_id, event.text, event.at)
+    if edited is not None:
+        await _draft_anew(connection, account, chat_id, [edited.message], edited.turns, now + timing.settle)
 
 
 async def _stamp_edit(connection: Connection, account: Account, event: MessageEdited) -> None:
@@ -345,12 +344,24 @@ async def _deleted(
     if chat_id is None:
         return
     gone = await delete_messages(connection, account.owner_id, chat_id, event.message_ids, event.at)
-    for message_id in gone.messages:
-        await resettle_turns_of(connection, account.owner_id, message_id, now + timing.settle)
-    for turn_id in gone.turns:
-        await redraft_turn(connection, account.owner_id, turn_id, now + timing.settle)
     if gone.messages:
-        await restart_work(connection, account.owner_id, chat_id)
+        await _draft_anew(connection, account, chat_id, gone.messages, gone.turns, now + timing.settle)
+
+
+async def _draft_anew(
+    connection: Connection,
+    account: Account,
+    chat_id: ChatId,
+    messages: Sequence[MessageId],
+    turns: Sequence[TurnId],
+    due_at: datetime,
+) -> None:
+    """What answers these messages, what has lost its words with them, and what is being drafted right now."""
+    for message_id in messages:
+        await resettle_turns_of(connection, account.owner_id, message_id, due_at)
+    for turn_id in turns:
+        await redraft_turn(connection, account.owner_id, turn_id, due_at)
+    await restart_work(connection, account.owner_id, chat_id)
 
 
 async def _keep_out_unseen(connection: Connection, account: Account, event: MessagesDeleted) -> None:

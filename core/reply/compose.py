@@ -215,7 +215,8 @@ async def model_candidates(
         adapter=adapter.name if adapter else None,
     )
     quoted = recalled.earlier.quoted_ids if recalled.earlier is not None else []
-    evidence = tuple(dict.fromkeys([*(memory.id for memory in recalled.memories[:SHOWN_MEMORIES]), *quoted]))
+    shown = [memory.id for memory in recalled.memories[:SHOWN_MEMORIES]]
+    evidence = tuple(dict.fromkeys([*shown, *quoted, *_told_by(recalled)]))
     return tuple(
         Candidate(
             text=sample.text.strip(),
@@ -230,6 +231,14 @@ async def model_candidates(
         )
         for sample in samples
     )
+
+
+def _told_by(recalled: Recalled) -> list[MessageId]:
+    """The messages behind the statements in the prompt: where one goes, or is for fewer, so do drafts on it."""
+    profiles = [profile for profile in (recalled.biography, recalled.profile) if profile is not None]
+    lines = [line for profile in profiles for line in profile.lines[:PROFILE_LINES]]
+    facts = [source for fact in recalled.facts for source in fact.source_ids]
+    return [*facts, *(source for line in lines for source in line.sources)]
 
 
 def _unsure(sample: Sample) -> str:

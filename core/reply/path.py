@@ -31,11 +31,11 @@ from core.clock import Clock
 from core.errors import BadInput, ModelError
 from core.events import Event
 from core.ids import OwnerId
-from core.memory.traces import are_there
+from core.memory.traces import are_there, what_is_known_now
 from core.models.faces import Embedder, Generator, embed_questions
 from core.models.outside import Outside
 from core.models.serving import serves
-from core.reply.adapters import serving_order
+from core.reply.adapters import may_serve, serving_order
 from core.reply.apply import Timing, apply_event
 from core.reply.cards import open_card, write_slate
 from core.reply.compose import ActiveAdapter, Candidate, compose, past_candidates, prompt_context
@@ -178,6 +178,7 @@ class ReplyPath:
         self.on_step("read")
         async with self.database.owner(lane.owner_id) as connection:
             account = await read_account(connection, lane.owner_id, lane.account_id)
+            known = await what_is_known_now(connection)
             situation = await read_situation(connection, account, turn, self.clock.now())
         journal.note(
             "settle", counted(len(situation.incoming), "message"), messages=[m.id for m in situation.incoming]
@@ -191,12 +192,12 @@ class ReplyPath:
                 await postpone_turn(connection, lane.owner_id, turn, judgement.wait_until)
             return
         if judgement.decision is Decision.SILENT:
-            await self._deliver(lane, epoch, turn, _silence(judgement), journal)
+            await self._deliver(lane, epoch, turn, _silence(judgement), journal, known)
             return
 
         await self.tell(lane.owner_id, f"turn:{turn.id}")
         slate = await self.draft(situation, judgement, journal)
-        await self._deliver(lane, epoch, turn, slate, journal)
+        await self._deliver(lane, epoch, turn, slate, journal, known)
 
     async def draft(self, situation: Situation, judgement: Judgement, journal: Journal) -> Slate:
         """The slate for a situation, stored or supposed; writes nothing and sends nothing."""
@@ -299,8 +300,13 @@ class ReplyPath:
             KEPT_HERE.format(platform=situation.account.platform),
         )
 
-    async def _deliver(self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal) -> None:
-        """Write the outcome in one transaction, if the turn and the lane are still ours."""
+    async def _deliver(
+        self, lane: Lane, epoch: int, turn: Turn, slate: Slate, journal: Journal, known: str
+    ) -> None:
+        """Write the outcome in one transaction, if the turn and the lane are still ours.
+
+        `known`: what was seen of memory when drafting began; drafts on what was edited since are made anew.
+        """
         self.on_step("deliver")
         owner_id = lane.owner_id
         state = TurnState.SILENT if slate.decision is Decision.SILENT else TurnState.SUGGESTED
@@ -308,7 +314,11 @@ class ReplyPath:
             if not await holds(connection, lane, epoch):
                 raise StaleTurnError
             rests_on = [each for draft in (*slate.shown, *slate.left_out) for each in draft.evidence]
-            if not await are_there(connection, owner_id, rests_on):
+            wrote = {draft.adapter.id for draft in (*slate.shown, *slate.left_out) if draft.adapter}
+            if not (
+                await are_there(connection, owner_id, rests_on, known)
+                and await may_serve(connection, owner_id, wrote)
+            ):
                 await retry_turn(connection, owner_id, turn, self.clock.now())
                 return
             if not await finish_turn(connection, owner_id, turn, state):

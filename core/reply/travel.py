@@ -90,19 +90,24 @@ def asking(slate: Slate, fact_id: FactId | None) -> Slate:
 async def write_question(
     connection: Connection, owner_id: OwnerId, chat_id: ChatId, turn_id: TurnId, fact_id: FactId
 ) -> None:
-    """The question stands on the turn's card; a fact that is gone meanwhile is asked nothing about."""
+    """The question stands on the turn's card, with whom it is about; of a fact that is gone nothing is asked."""
+    people = await _people(connection, owner_id, chat_id)
     await connection.execute(
         """
-        INSERT INTO travel_questions (owner_id, fact_id, chat_id, turn_id)
-        SELECT owner_id, id, %s, %s FROM facts WHERE owner_id = %s AND id = %s
-        ON CONFLICT (owner_id, fact_id, chat_id) DO UPDATE SET turn_id = EXCLUDED.turn_id, asked_at = now()
+        INSERT INTO travel_questions (owner_id, fact_id, chat_id, turn_id, people, circle)
+        SELECT owner_id, id, %s, %s, %s, %s FROM facts WHERE owner_id = %s AND id = %s
+        ON CONFLICT (owner_id, fact_id, chat_id) DO UPDATE
+        SET turn_id = EXCLUDED.turn_id, people = EXCLUDED.people, circle = EXCLUDED.circle, asked_at = now()
         WHERE travel_questions.answer = ''""",
-        [chat_id, turn_id, owner_id, fact_id],
+        [chat_id, turn_id, [person.id for person in people], _circle(people), owner_id, fact_id],
     )
 
 
 async def read_question(connection: Connection, owner_id: OwnerId, turn_id: TurnId) -> CardQuestion | None:
-    """What the owner is asked on the turn's card, for their eyes; None where there is nothing to ask."""
+    """What the owner is asked on the turn's card, for their eyes; None where there is nothing to ask.
+
+    Nor while others are in the chat than those it was asked about.
+    """
     cursor = await connection.execute(
         """
         SELECT q.chat_id, f.id, f.statement,
@@ -110,7 +115,7 @@ async def read_question(connection: Connection, owner_id: OwnerId, turn_id: Turn
                 FROM fact_sources s
                 JOIN messages m ON m.owner_id = s.owner_id AND m.id = s.message_id
                 JOIN chats c ON c.owner_id = m.owner_id AND c.id = m.chat_id
-                WHERE s.owner_id = f.owner_id AND s.fact_id = f.id)
+                WHERE s.owner_id = f.owner_id AND s.fact_id = f.id), q.people, q.circle
         FROM travel_questions q JOIN facts f ON f.owner_id = q.owner_id AND f.id = q.fact_id
         WHERE q.owner_id = %s AND q.turn_id = %s AND q.answer = '' AND NOT f.hidden
         ORDER BY q.id DESC LIMIT 1""",
@@ -120,7 +125,7 @@ async def read_question(connection: Connection, owner_id: OwnerId, turn_id: Turn
     if row is None:
         return None
     people = await _people(connection, owner_id, ChatId(int(row[0])))
-    if not people:
+    if not _asked_about(people, row[4], row[5]):
         return None
     return CardQuestion(
         statement=str(row[2]),
@@ -161,19 +166,28 @@ def _circle(people: list[_Person]) -> str:
     return circles.pop() if len(circles) == 1 and NOBODYS not in circles else ""
 
 
+def _asked_about(people: list[_Person], asked: list[int], circle: str) -> bool:
+    """Whether these are just whom the owner was asked about."""
+    return bool(people) and [person.id for person in people] == asked and _circle(people) == circle
+
+
 async def answer_question(
     connection: Connection, owner_id: OwnerId, chat_id: ChatId, turn_id: TurnId, verb: DraftVerb
 ) -> None:
-    """Carry out the owner's answer and remember it: allowed, the turn is drafted anew; else the card goes on."""
+    """Carry out the owner's answer and remember it: allowed, the turn is drafted anew; else the card goes on.
+
+    Whoever came into the chat, or whatever the fact says, since the owner was asked: that was not answered.
+    """
     cursor = await connection.execute(
         """
-        SELECT id, fact_id FROM travel_questions
+        SELECT id, fact_id, people, circle FROM travel_questions
         WHERE owner_id = %s AND turn_id = %s AND answer = '' ORDER BY id DESC LIMIT 1 FOR UPDATE""",
         [owner_id, turn_id],
     )
     row = await cursor.fetchone()
     people = await _people(connection, owner_id, chat_id)
-    if row is None or not people:
+    if row is None or not _asked_about(people, row[2], row[3]):
+        await show_anew(connection, owner_id, [turn_id])
         return
     question, fact_id = int(row[0]), FactId(int(row[1]))
     circle = _circle(people) if verb is DraftVerb.CIRCLE else ""

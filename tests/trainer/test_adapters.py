@@ -308,3 +308,36 @@ async def test_a_generator_without_adapters_serves_none() -> None:
     from tests.standins import ScriptedGenerator  # noqa: PLC0415 -- for this test alone
 
     assert not await serves(ScriptedGenerator(""), "it")
+
+
+async def test_a_server_that_would_not_unload_an_adapter_is_told_until_it_does(tmp_path: Path) -> None:
+    placed(tmp_path, "old")
+    shelf = AdapterShelf(tmp_path)
+    async with chat_server(honest) as server:
+        model = await RemoteAdapters.open(server.url, model="tiny", key="", setting="LOCUM_MODEL")
+        model.seen_at = "/models/adapters"
+        try:
+            assert await shelf.serve(model, "old")
+            server.unloads = False
+            await shelf.keep_only(model, ())
+            await shelf.close()
+            assert await model.adapters() == ()
+            assert server.adapters, "it is still in the server's memory"
+            server.unloads = True
+            await shelf.keep_only(model, ())
+            await shelf.close()
+            assert server.adapters == {}
+        finally:
+            await model.close()
+
+
+class Vanishing(SlowShelf):
+    """Its adapter's files go while it loads."""
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        raise FileNotFoundError(f"{name}: {path}")
+
+
+async def test_an_adapter_whose_files_go_while_it_loads_stops_nothing(tmp_path: Path) -> None:
+    placed(tmp_path, "gone")
+    assert not await AdapterShelf(tmp_path).serve(Vanishing(), "gone")

@@ -264,6 +264,8 @@ CREATE TABLE travel_questions (
     fact_id     bigint NOT NULL,
     chat_id     bigint NOT NULL,
     turn_id     bigint,
+    people      bigint[] NOT NULL DEFAULT '{}',
+    circle      text NOT NULL DEFAULT '',
     answer      text NOT NULL DEFAULT '' CHECK (answer IN ('', 'people', 'circle', 'nobody')),
     asked_at    timestamptz NOT NULL DEFAULT now(),
     answered_at timestamptz,
@@ -275,6 +277,20 @@ CREATE TABLE travel_questions (
 );
 CREATE INDEX ON travel_questions (owner_id, turn_id);
 COMMENT ON COLUMN travel_questions.answer IS 'Empty: not answered yet. An answer is not asked for again';
+COMMENT ON COLUMN travel_questions.people IS
+    'Whom the owner is asked about, and in circle where all of them are: an answer is for them alone';
+
+-- The owner answers what stands on the card: of a fact that says something else by now, nothing was asked.
+CREATE FUNCTION question_outdated() RETURNS trigger LANGUAGE plpgsql SET search_path = locum, public, pg_temp
+AS $$
+BEGIN
+    DELETE FROM travel_questions WHERE owner_id = NEW.owner_id AND fact_id = NEW.id AND answer = '';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER question_outdated AFTER UPDATE OF statement, hidden, audience_id ON facts FOR EACH ROW
+    WHEN (OLD.statement IS DISTINCT FROM NEW.statement OR OLD.hidden <> NEW.hidden
+          OR OLD.audience_id <> NEW.audience_id)
+    EXECUTE FUNCTION question_outdated();
 
 -- The owner's own facts that the people of a chat may not learn, nearest to a question first: for the
 -- owner's eyes alone. What was never told to anybody is not among them, nor what is hidden, was narrowed
@@ -358,3 +374,14 @@ ALTER FUNCTION facts_kept_back OWNER TO locum_search;
 REVOKE CREATE ON SCHEMA locum FROM locum_search;
 REVOKE ALL ON FUNCTION facts_kept_back FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION facts_kept_back TO locum_app;
+
+-- ─── Edited away ────────────────────────────────────────────────────────────────────────────
+
+-- What somebody took back by an edit on a platform is kept no longer than what they deleted. What an import
+-- replaced stays until the import can no longer be undone.
+UPDATE message_edits SET text_before = '' WHERE batch_id IS NULL;
+ALTER TABLE message_edits ADD COLUMN made_at timestamptz NOT NULL DEFAULT now();
+ALTER TABLE message_edits ADD COLUMN made_in xid8 NOT NULL DEFAULT pg_current_xact_id();
+COMMENT ON COLUMN message_edits.text_before IS 'Empty: edited on a platform, and the old wording is nowhere';
+COMMENT ON COLUMN message_edits.made_in IS
+    'The transaction that brought it: what was read before that one ended was read in the old wording';

@@ -243,8 +243,8 @@ async def _conclude(
         b"""WITH s AS (INSERT INTO sessions (owner_id, chat_id, started_at, ended_at, message_count)
             SELECT owner_id, chat_id, sent_at, sent_at, 1 FROM messages WHERE owner_id = %(owner)s AND id = %(message)s
             RETURNING owner_id, id), y AS (
-            INSERT INTO session_summaries (owner_id, session_id, summary, audience_id, extractor)
-            SELECT s.owner_id, s.id, %(word)s, m.audience_id, 'test' FROM s, messages m
+            INSERT INTO session_summaries (owner_id, session_id, chat_id, summary, audience_id, extractor)
+            SELECT s.owner_id, s.id, m.chat_id, %(word)s, m.audience_id, 'test' FROM s, messages m
             WHERE m.owner_id = %(owner)s AND m.id = %(message)s RETURNING owner_id, id)
             INSERT INTO summary_sources SELECT owner_id, id, %(message)s FROM y""",
         b"""WITH c AS (INSERT INTO commitments (owner_id, by_owner, contact_id, statement, audience_id, extractor,

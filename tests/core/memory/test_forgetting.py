@@ -12,7 +12,7 @@ from core.ids import FactId, MessageId, OutboxId, OwnerId
 from core.memory import forgetting
 from core.memory.extraction import extract_new
 from core.memory.facts import bury_fact, correct_fact, list_facts
-from core.memory.messages import delete_messages
+from core.memory.messages import EDITED, delete_messages, edit_message
 from core.memory.profiling import refresh_profiles
 from core.reply.outbox import settle
 from core.storage.database import Connection, Database
@@ -318,12 +318,33 @@ async def test_a_draft_that_only_quotes_what_was_forgotten_loses_its_words(
         assert await cursor.fetchall() == [("", "discarded")]
 
 
+async def test_an_edit_on_the_platform_takes_the_old_wording_and_what_learned_from_it(
+    database: Database, owner: OwnerId, conninfo: str
+) -> None:
+    world, _ = await a_secret(database, owner)
+    async with database.owner(owner) as connection:
+        cursor = await connection.execute("SELECT id FROM facts WHERE statement LIKE '%%Xylo%%'")
+        (row,) = await cursor.fetchall()
+        await correct_fact(connection, owner, FactId(row[0]), statement="Kit has a dog")
+        for number, words in (("m3", "bye"), ("m1", "I have a dog")):
+            edited = await edit_message(connection, owner, world.chats["Kit"], number, words, NOON)
+            assert edited is not None
+        cursor = await connection.execute("SELECT name, state, reason FROM adapters ORDER BY id")
+        assert await cursor.fetchall() == [
+            ("night-1", "retired", EDITED), ("night-2", "retired", EDITED), ("untainted", "kept", ""),
+        ]  # fmt: skip
+    # A photo's words and what others put under it are not its text; a send without receipt is not touched.
+    left = {"attachments.caption", "reactions.emoji", "inbox_events.event", "outbox.text"}
+    assert {*await holding(conninfo, "xylo")} == left
+
+
 async def test_a_forgotten_topic_takes_its_messages_and_what_rests_on_them(
     database: Database, owner: OwnerId, conninfo: str
 ) -> None:
     world, secret = await a_secret(database, owner)
     async with database.owner(owner) as connection:
         await connection.execute("DELETE FROM topic_sources WHERE message_id <> %s", [secret])
+        await connection.execute("UPDATE topics SET name = 'Xylophones' WHERE owner_id = %s", [owner])
         await connection.execute("UPDATE messages SET text = 'bye' WHERE platform_message_id = 'm3'")
         # A topic that lost a message has no name until it is named anew: its number finds it.
         gone = await forgetting.forget(connection, owner, await forgetting.find_topic(connection, owner, "1"))

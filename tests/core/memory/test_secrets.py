@@ -10,9 +10,12 @@ from core.audience import Reader
 from core.ids import AccountId, MessageId, OwnerId
 from core.memory.index import index_messages
 from core.memory.messages import StoredMessage
+from core.memory.portraits import known_commitments, last_said
 from core.memory.profiles import known_facts, read_profile
 from core.memory.profiling import refresh_profiles
 from core.memory.search import read_messages, recall_memory, recent_turns, search_memory
+from core.memory.summaries import known_summaries
+from core.memory.topics import known_topics
 from core.reply.compose import compose, prompt_context
 from core.reply.prompt import prompt_turns
 from core.reply.recall import recall
@@ -74,7 +77,7 @@ async def shown_whatever_is_asked(
         return {
             "facts": str(await known_facts(connection, owner_id=owner, reader=reader, limit=500)),
             "profiles": await _profiles(connection, owner, made, reader),
-            **await _statements(connection, owner, reader),
+            **await _statements(connection, owner, made, reader),
         }
 
 
@@ -154,26 +157,20 @@ async def _profiles(connection: Connection, owner: OwnerId, made: Secrets, reade
     )
 
 
-async def _statements(connection: Connection, owner: OwnerId, reader: Reader) -> dict[str, str]:
-    """Topics, summaries and promises by the rule that whatever reads them goes by: audience, and when it was said."""
-    shown: dict[str, str] = {}
-    for road, query in (
-        ("topics", b"""
-            SELECT t.name || t.description FROM topics t JOIN readable_audiences(%s, %s, %s) r USING (audience_id)
-            WHERE NOT EXISTS (SELECT FROM topic_sources s JOIN messages m ON m.id = s.message_id
-                WHERE s.topic_id = t.id AND NOT (m.sent_at >= r.since AND m.sent_at < r.until))"""),
-        ("summaries", b"""
-            SELECT y.summary FROM session_summaries y JOIN readable_audiences(%s, %s, %s) r USING (audience_id)
-            WHERE NOT EXISTS (SELECT FROM summary_sources s JOIN messages m ON m.id = s.message_id
-                WHERE s.summary_id = y.id AND NOT (m.sent_at >= r.since AND m.sent_at < r.until))"""),
-        ("commitments", b"""
-            SELECT c.statement FROM commitments c JOIN readable_audiences(%s, %s, %s) r USING (audience_id)
-            WHERE NOT EXISTS (SELECT FROM commitment_sources s JOIN messages m ON m.id = s.message_id
-                WHERE s.commitment_id = c.id AND NOT (m.sent_at >= r.since AND m.sent_at < r.until))"""),
-    ):  # fmt: skip
-        cursor = await connection.execute(query, [owner, reader.kind, reader.id])
-        shown[road] = " ".join(str(row[0]) for row in await cursor.fetchall())
-    return shown
+async def _statements(
+    connection: Connection, owner: OwnerId, made: Secrets, reader: Reader
+) -> dict[str, str]:
+    """Topics, summaries, promises and last words, by the functions that serve them."""
+    last = [
+        await last_said(connection, owner_id=owner, reader=reader, contact_id=each, limit=500)
+        for each in made.world.contacts.values()
+    ]
+    return {
+        "topics": str(await known_topics(connection, owner_id=owner, reader=reader, limit=500)),
+        "summaries": str(await known_summaries(connection, owner_id=owner, reader=reader, limit=500)),
+        "commitments": str(await known_commitments(connection, owner_id=owner, reader=reader, limit=500)),
+        "last said": str(last),
+    }
 
 
 async def _drafted(

@@ -149,7 +149,6 @@ async def test_forgetting_an_edit_and_a_deletion_take_the_words_along(
             await forgetting.forget(
                 connection, owner, await forgetting.find_message(connection, owner, str(message))
             )
-        await connection.execute("DELETE FROM message_edits")
     await summarised(database, owner)
     assert await holding(conninfo, "kiln") == []
 

@@ -215,7 +215,6 @@ async def test_an_edit_and_a_deletion_take_the_words_along_and_the_rest_is_group
             text="the pottery kiln is fixed",
             at=LATER,
         )
-        await connection.execute("DELETE FROM message_edits")
         await delete_messages(
             connection, owner_id=owner, chat_id=world.chats["Kit"], platform_ids=["m10"], at=LATER
         )

@@ -29,6 +29,7 @@ class ChatServer:
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     keys: list[str] = field(default_factory=list[str])
     adapters: dict[str, str] = field(default_factory=dict[str, str])
+    unloads: bool = True
     finds_adapters_at: str = "/models/adapters/"
     was_asked: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,6 +59,8 @@ class ChatServer:
             self.adapters[asked["lora_name"]] = asked["lora_path"]
             return Answer(body="Success: LoRA adapter added successfully.")
         if path.endswith("/unload_lora_adapter"):
+            if not self.unloads:
+                return Answer(status=500, body="CUDA error")
             del self.adapters[json.loads(body)["lora_name"]]
             return Answer(body="Success: LoRA adapter removed successfully.")
         return None

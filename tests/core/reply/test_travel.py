@@ -138,3 +138,62 @@ async def test_talk_about_something_else_asks_nothing(world: World) -> None:
     await moved(world)
     await ask(world, "do you want to grab lunch tomorrow?")
     assert world.card.question is None
+
+
+async def _joins(world: World, chat: str, name: str) -> None:
+    await world.rows(
+        f"""
+        INSERT INTO chat_members (owner_id, chat_id, contact_id, joined_at)
+        SELECT c.owner_id, c.id, p.id, now() FROM chats c JOIN contacts p USING (owner_id)
+        WHERE c.platform_chat_id = '{chat}' AND p.display_name = '{name}' RETURNING 1"""  # noqa: S608 -- names of the test
+    )
+
+
+@pytest.mark.parametrize("verb", [DraftVerb.TELL, DraftVerb.CIRCLE])
+async def test_an_answer_is_not_for_somebody_who_joined_after_the_question(
+    world: World, verb: DraftVerb
+) -> None:
+    await moved(world)
+    world.bot.say("dana", "dana", "ok")
+    await ask(world)
+    asked = world.card
+    assert asked.question is not None
+    assert asked.question.people == ("ines",)
+    await _joins(world, "ines", "dana")
+    world.bot.press(asked.drafts[0].draft, verb)
+    await world.pump(seconds=5)
+    assert [await known_to(world, name) for name in ("ines", "dana")] == [[], []]
+
+
+async def test_an_answer_is_not_for_another_circle_than_the_one_on_the_card(world: World) -> None:
+    await moved(world)
+    world.bot.say("dana", "dana", "ok")
+    world.bot.say("ines", "ines", "ok")
+    await world.pump(seconds=5)
+    await _put(world, "ines", "friends")
+    await _put(world, "dana", "work")
+    await ask(world)
+    asked = world.card
+    assert asked.question is not None
+    assert asked.question.circle == "friends"
+    await _put(world, "ines", "work")
+    world.bot.press(asked.drafts[0].draft, DraftVerb.CIRCLE)
+    await world.pump(seconds=5)
+    assert await known_to(world, "dana") == []
+
+
+async def test_an_answer_is_not_for_a_fact_that_says_something_else_by_now(world: World) -> None:
+    await moved(world)
+    await ask(world)
+    asked = world.card
+    assert asked.question is not None
+    await world.rows("UPDATE facts SET statement = 'Mara lives in hiding' RETURNING 1")
+    world.bot.press(asked.drafts[0].draft, DraftVerb.TELL)
+    await world.pump(seconds=5)
+    assert await known_to(world, "ines") == []
+
+
+async def _put(world: World, name: str, circle: str) -> None:
+    async with world.database.owner(world.owner) as connection:
+        contact = await find_contact(connection, world.owner, name)
+        await put_in_circle(connection, world.owner, contact, circle)

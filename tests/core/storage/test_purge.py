@@ -22,6 +22,7 @@ from core.memory.forgetting import (
     find_whole_chat,
     forget,
 )
+from core.memory.messages import edit_message
 from core.memory.references import find_contact
 from core.memory.retraining import retraining_due
 from core.owners import ensure_owner
@@ -184,6 +185,13 @@ async def test_the_night_purges_what_was_removed_since_the_last_time(settings: S
         assert not await is_due(locum, day)
         await purge_now(locum)
         assert not await is_due(locum, night + timedelta(days=1))
+        async with locum.database.owner(owner) as connection:
+            cursor = await connection.execute(
+                "SELECT chat_id, platform_message_id FROM messages WHERE text <> '' ORDER BY id LIMIT 1"
+            )
+            (row,) = await cursor.fetchall()
+            assert await edit_message(connection, owner, row[0], row[1], "in other words", datetime.now(UTC))
+        assert await is_due(locum, night + timedelta(days=1)), "the old wording is still in the pages"
 
 
 def test_forgetting_can_purge_at_once(settings: Settings) -> None:
