@@ -67,12 +67,6 @@ def sentence_of(error: BaseException) -> str | None:
         case psycopg.Error():
             kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             return f"Postgres failed at this ({kind}). 'locum doctor' looks at what is missing."
-        case ModuleNotFoundError(name=missing):
-            extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
-            return (
-                extra
-                and f"this needs the package {missing}, which is not installed: pip install 'locum[{extra}]'"
-            )
         case BaseExceptionGroup():
             told = [sentence_of(each) for each in error.exceptions]
             return None if None in told else "\n".join(dict.fromkeys(map(str, told)))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.commands import circles, unmerging
+from core.commands.days import clock
 from core.ids import OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
@@ -245,7 +246,7 @@ def audit(
         )
         return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]
 
-    rows = asyncio.run(_work(look))
+    rows, zone = asyncio.run(_work(look)), load_settings().time_zone
     if as_json:
         _print_json(
             {"audit": [{"at": at.isoformat(), "actor": a, "action": b, "subject": c} for at, a, b, c in rows]}
@@ -253,7 +254,7 @@ def audit(
         return
     for at, actor, action, subject in rows:
         about = ", ".join(f"{key} {value}" for key, value in subject.items() if _tells(value))
-        out.print(f"{at:%Y-%m-%d %H:%M}", actor, action, said(about, "dim"))
+        out.print(clock(at, zone), actor, action, said(about, "dim"))
 
 
 def _tells(value: object) -> bool:
