@@ -79,6 +79,7 @@ async def _train(
     from trainer.nightly import nightly  # noqa: PLC0415 -- as above
     from trainer.plan import plan  # noqa: PLC0415 -- as above
 
+    os.nice(19)  # replies come first, also before reading the history
     async with open_locum(load_settings()) as locum, AsyncExitStack() as opened:
         night = await _night(locum, minutes or locum.settings.train_minutes * TRAINING_SHARE, opened)
         planned: Plan = await plan(night)
@@ -88,7 +89,6 @@ async def _train(
         night.tell(leaves)
         if planned.too_little_new and not now and from_step is None:
             return {"state": "skipped", "sentence": planned.too_little_new}
-        os.nice(19)  # replies come first
         outcome: Outcome = await nightly(night, from_step)
         return asdict(outcome)
 

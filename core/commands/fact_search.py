@@ -12,6 +12,7 @@ from rich.console import Console
 from core.audience import Reader
 from core.commands.days import end_of_day
 from core.commands.search import index_few
+from core.errors import BadInput
 from core.memory.fact_search import FoundFact, search_facts
 from core.memory.references import find_reader
 from core.models.choose import open_embedder
@@ -38,6 +39,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find facts by words and by meaning: now, or --as-of a day; as you may know them, or a --reader."""
+    if not query.strip():
+        raise BadInput("Say what to look for, in any words.")
     found = asyncio.run(_search(query, as_of, reader, limit, Console(stderr=True)))
     if as_json:
         told = {"query": query, "facts": [{"score": each.score, **asdict(each.fact)} for each in found]}

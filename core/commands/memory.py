@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -330,7 +330,8 @@ async def _target(
     match kind:
         case None:
             moment = start_of_day(before or "", locum.settings.time_zone)
-            return await forgetting.find_before(connection, locum.owner_id, moment)
+            found = await forgetting.find_before(connection, locum.owner_id, moment)
+            return replace(found, name=f"everything said before {before}")
         case Kind.EVERYTHING:
             return await forgetting.find_everything(connection, locum.owner_id)
         case Kind.TOPIC:
@@ -369,13 +370,8 @@ def _agreed(name: str, would: Forgotten, *, yes: bool, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         _show_forgotten(name, would, forgotten=False, as_json=as_json)
         return False
-    notes.print(said(f"Of {name} this would go for good: {_counts(would)}."))
+    notes.print(said(f"Of {name} this would go for good: {would.told}."))
     return typer.confirm("Forget all of this?", err=True)
-
-
-def _counts(gone: Forgotten) -> str:
-    told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
-    return ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in told.items()) or "nothing"
 
 
 def _show_forgotten(name: str, gone: Forgotten, *, forgotten: bool, as_json: bool) -> None:
@@ -383,9 +379,9 @@ def _show_forgotten(name: str, gone: Forgotten, *, forgotten: bool, as_json: boo
         _print_json({"forgotten": forgotten, **asdict(gone)})
         return
     told = (
-        f"Forgotten of {name}: {_counts(gone)}."
+        f"Forgotten of {name}: {gone.told}."
         if forgotten
-        else f"Of {name} this would go for good: {_counts(gone)}. Add --yes to do it."
+        else f"Of {name} this would go for good: {gone.told}. Add --yes to do it."
     )
     out.print(said(told))
 

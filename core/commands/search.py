@@ -200,7 +200,7 @@ def show_hits(hits: list[Found], wanted: Wanted, time_zone: str) -> None:
         typer.echo("Nothing found.")
     for hit in hits:
         place = f"{clock(hit.sent_at, time_zone)}  {hit.chat or hit.chat_id}"
-        typer.echo(harmless(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}"))
+        typer.echo(harmless(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}  [{hit.message_id}]"))
 
 
 async def run_index(console: Console) -> dict[str, object]:
@@ -217,7 +217,7 @@ def register(app: typer.Typer) -> None:
     @app.command("search")
     def search(  # pyright: ignore[reportUnusedFunction] -- typer keeps it
         query: Annotated[str | None, typer.Argument(help="What to look for, in any words.")] = None,
-        k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Hits at most.")] = 10,
+        k: Annotated[int, typer.Option("--k", "--limit", min=1, max=1000, help="Hits at most.")] = 10,
         reader: Annotated[
             str, typer.Option(help="Who would read it: owner, a contact, or chat: and a chat, for all in it.")
         ] = "owner",
@@ -236,6 +236,8 @@ def register(app: typer.Typer) -> None:
         """Search memory by words and by meaning, as one reader may see it."""
         if (query is None) == (batch is None):
             raise BadInput("Give either a query or --batch FILE.")
+        if query is not None and not query.strip():
+            raise BadInput("Say what to look for, in any words.")
         if batch not in (None, "-") and not Path(batch).is_file():
             raise BadInput(f"There is no file {batch}.")
         zone = load_settings().time_zone
