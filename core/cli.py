@@ -21,7 +21,7 @@ from core.commands import (
     settings,
     storage,
 )
-from core.doctor import EXTRAS
+from core.doctor import EXTRAS, TOOLS
 from core.errors import BadInput, LocumError
 from core.settings import load_settings
 from core.terminal import said
@@ -62,7 +62,7 @@ def sentence_of(error: BaseException) -> str | None:
         case LocumError():
             return str(error)
         case ModuleNotFoundError():
-            extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
+            extra = next((name for name, modules in (EXTRAS | TOOLS).items() if error.name in modules), None)
             return extra and f"{error.name} is not installed, and this needs it: pip install 'locum[{extra}]'"
         case psycopg.Error():
             kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
