@@ -71,10 +71,12 @@ async def run_night(tell: Tell, command: tuple[str, ...] = COMMAND) -> int:
         stderr=asyncio.subprocess.PIPE,
     )
     log.info("night.begun", pid=process.pid)
+    tell("Training: it begins, in a process of its own; replies come first.")
     try:
         told, trouble = await process.communicate()
     except asyncio.CancelledError:
         await _stop(process)
+        tell("Training: cut short. The coming night goes on where it was.")
         raise
     status = process.returncode or 0
     log.info("night.ended", status=status)

@@ -1,7 +1,7 @@
 """The owner's desk in Postgres: what is asked for in a chat with Locum, done and told in a sentence."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
@@ -14,7 +14,7 @@ from core.explaining import explain
 from core.ids import ChatId, OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
-from core.memory.forgetting import Forgotten, find_named
+from core.memory.forgetting import find_named
 from core.memory.forgetting import forget as forget_target
 from core.memory.profiling import refresh_profiles
 from core.policy import pause, set_mode
@@ -138,8 +138,8 @@ class PostgresDesk:
                 gone = await forget_target(connection, self._owner, target)
         if confirmed:
             await refresh_profiles(self._database, self._owner)
-            return f"Forgotten: {_counts(gone)}."
-        return f"{target.name} would be forgotten. This would go for good: {_counts(gone)}."
+            return f"Forgotten: {gone.told}."
+        return f"{target.name} would be forgotten. This would go for good: {gone.told}."
 
     async def export(self, what: str = "") -> bytes:
         async with self._database.owner(self._owner) as connection:
@@ -218,17 +218,6 @@ _LISTENING = {
     True: "from now on, what is said there is kept, and may be answered.",
     False: "from now on, nothing said there is kept. What was kept stays, until you forget it.",
 }
-
-
-def _counts(gone: Forgotten) -> str:
-    told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
-    return ", ".join(f"{value} {_noun(key, value)}" for key, value in told.items()) or "nothing"
-
-
-def _noun(field: str, count: int) -> str:
-    """What is counted there, in the number that fits."""
-    words = field.replace("_", " ")
-    return words.removesuffix("s") if count == 1 else words
 
 
 # ─── how Locum fares ─────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 TELL_SECONDS = 5.0
 
+TRAINING_SHARE = 2 / 3
+"""Of the minutes that LOCUM_TRAIN_MINUTES gives a night; the rest is for reading and judging."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 NameArgument = Annotated[str, typer.Argument(help="As 'locum adapters list' shows it.")]
 
@@ -50,7 +53,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")
     ] = False,
-    minutes: Annotated[float, typer.Option(help="Of training itself; judging comes on top.", min=0.1)] = 60.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Of training itself; judging comes on top. Without: two thirds of LOCUM_TRAIN_MINUTES.",
+            min=0.1,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter on your own replies, judge it, and serve it if it is shown to be better."""
@@ -63,13 +72,16 @@ def train(
         Console(highlight=False).print(told["sentence"], markup=False)
 
 
-async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: float) -> dict[str, Any]:
+async def _train(
+    *, now: bool, from_step: Step | None, dry_run: bool, minutes: float | None
+) -> dict[str, Any]:
     from trainer.learning import what_leaves  # noqa: PLC0415 -- needs the train extra, and others do not
     from trainer.nightly import nightly  # noqa: PLC0415 -- as above
     from trainer.plan import plan  # noqa: PLC0415 -- as above
 
+    os.nice(19)  # replies come first, also before reading the history
     async with open_locum(load_settings()) as locum, AsyncExitStack() as opened:
-        night = await _night(locum, minutes, opened)
+        night = await _night(locum, minutes or locum.settings.train_minutes * TRAINING_SHARE, opened)
         planned: Plan = await plan(night)
         leaves = what_leaves(locum.settings)
         if dry_run:
@@ -77,7 +89,6 @@ async def _train(*, now: bool, from_step: Step | None, dry_run: bool, minutes: f
         night.tell(leaves)
         if planned.too_little_new and not now and from_step is None:
             return {"state": "skipped", "sentence": planned.too_little_new}
-        os.nice(19)  # replies come first
         outcome: Outcome = await nightly(night, from_step)
         return asdict(outcome)
 
@@ -295,7 +306,8 @@ def register(app: typer.Typer) -> None:
     dataset_cli.register(nights)
     app.add_typer(nights, name="train")
     adapters = typer.Typer(
-        help="The versions of your L2: which one serves, and what each was found to be worth."
+        help="The versions of your L2: which one serves, and what each was found to be worth.",
+        no_args_is_help=True,
     )
     adapters.command("list")(show_list)
     adapters.command("show")(show_one)

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core.commands import circles, unmerging
+from core.commands import circles, people, unmerging
+from core.commands.days import clock
+from core.errors import BadInput
 from core.ids import OwnerId
 from core.listening import listens_from_the_start, set_listening
 from core.memory.exporting import export_memory
@@ -30,7 +32,9 @@ T = TypeVar("T")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-contacts = typer.Typer(help="People: which contacts are one person.", no_args_is_help=True)
+contacts = typer.Typer(
+    help="People: who they are, in which circle, and which of them are one person.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(audit)
     circles.register(contacts)
     unmerging.register(contacts)
+    people.register(contacts)
     app.add_typer(contacts, name="contacts")
 
 
@@ -56,6 +61,11 @@ def chats(
     rows = asyncio.run(_work(lambda connection, owner_id: _chats(connection, owner_id, like, limit)))
     if as_json:
         _print_json({"chats": rows})
+        return
+    if not rows:
+        out.print(
+            "No chat fits that." if like else "No chat yet: 'locum import' or 'locum connect' brings them."
+        )
         return
     table = Table(
         "chat", "platform", "kind", "title", "messages", "mode", "listened", box=None, padding=(0, 1)
@@ -152,8 +162,8 @@ def merges(as_json: JsonOption = False) -> None:
             each["why"],
         )
     out.print(
-        "Nobody is proposed: only the same first and last name on two platforms is. "
-        "'locum contacts merge A B' takes any two."
+        "Nobody looks like one person under two names: that takes the same first and last name on two "
+        "platforms. 'locum contacts merge A B' makes any two one."
         if not found
         else "One person: 'locum contacts merge A B'. Two: 'locum contacts separate A B'."
     )
@@ -175,6 +185,8 @@ def merge(
             await find_contact(connection, owner_id, keep),
             await find_contact(connection, owner_id, other),
         )
+        if one.id == two.id:
+            raise BadInput(f"{one.name} ({one.id}) is one contact already: name two.")
         if not yes and not typer.confirm(
             f"What either of {one.name} ({one.id}) and {two.name} ({two.id}) was told may then be told to the "
             "other. Go on?",
@@ -245,7 +257,7 @@ def audit(
         )
         return [(row[0], row[1], row[2], row[3]) for row in await cursor.fetchall()]
 
-    rows = asyncio.run(_work(look))
+    rows, zone = asyncio.run(_work(look)), load_settings().time_zone
     if as_json:
         _print_json(
             {"audit": [{"at": at.isoformat(), "actor": a, "action": b, "subject": c} for at, a, b, c in rows]}
@@ -253,7 +265,7 @@ def audit(
         return
     for at, actor, action, subject in rows:
         about = ", ".join(f"{key} {value}" for key, value in subject.items() if _tells(value))
-        out.print(f"{at:%Y-%m-%d %H:%M}", actor, action, said(about, "dim"))
+        out.print(clock(at, zone), actor, action, said(about, "dim"))
 
 
 def _tells(value: object) -> bool:

@@ -32,7 +32,7 @@ from core.memory.sharing import Audience, share_contact, share_fact, share_messa
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
 from core.storage.database import Connection
-from core.terminal import said
+from core.terminal import harmless, said
 
 out = Console(highlight=False)
 
@@ -184,6 +184,7 @@ def leave_out(
         typer.Option("--keep", help="Their messages so far stay with you; nothing is concluded from them."),
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="No longer.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --forget: do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Leave a contact out: what they write from now on is not stored, and gets no drafts, until --undo.
@@ -199,6 +200,12 @@ def leave_out(
 
     async def work(locum: Locum, connection: Connection) -> None:
         found = await find_contact(connection, locum.owner_id, contact)
+        if forget_too and not (yes or as_json) and sys.stdin.isatty():
+            question = (
+                f"Forget all that {harmless(found.name)} wrote, and your direct chats with them, for good?"
+            )
+            if not typer.confirm(question, err=True):
+                return
         gone = Withdrawn()
         if undo:
             await opt_in(connection, locum.owner_id, found)
@@ -239,6 +246,9 @@ def _run(work: Callable[[Locum, Connection], Awaitable[None]], *, refresh: bool 
 def _show_sources(sources: list[Source], *, as_json: bool) -> None:
     if as_json:
         _print_json({"sources": [asdict(source) for source in sources]})
+        return
+    if not sources:
+        out.print("There is no source yet: 'locum import' or 'locum connect' brings messages.")
         return
     table = Table(*HEADINGS, box=None, padding=(0, 1))
     for source in sources:

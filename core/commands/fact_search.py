@@ -3,14 +3,14 @@
 import asyncio
 import json
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 
 from core.audience import Reader
+from core.commands.days import end_of_day
 from core.commands.search import index_few
 from core.errors import BadInput
 from core.memory.fact_search import FoundFact, search_facts
@@ -40,6 +40,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find facts by words and by meaning: now, or --as-of a day; as you may know them, or a --reader."""
+    if not query.strip():
+        raise BadInput("Say what to look for, in any words.")
     found = asyncio.run(_search(query, as_of, reader, limit, Console(stderr=True)))
     if as_json:
         told = {"query": query, "facts": [{"score": each.score, **asdict(each.fact)} for each in found]}
@@ -75,15 +77,3 @@ async def _search(
                 as_of=moment,
                 limit=limit,
             )
-
-
-def end_of_day(text: str | None, time_zone: str) -> datetime | None:
-    """The last moment of that day there; None for no day. Raises `BadInput` for what is no day."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
-    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone))
-    return (after - timedelta(microseconds=1)).astimezone(UTC)

@@ -4,11 +4,10 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import asdict, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from core.audience import Reader
 from core.commands import consents, fact_search, memory_profiles, memory_topics, retention
+from core.commands.days import clock, end_of_day, start_of_day
 from core.commands.storage import purged
 from core.errors import BadInput
 from core.ids import FactId
@@ -41,7 +41,7 @@ from core.models.choose import embedder_name
 from core.models.outside import leaves_machine
 from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
-from core.settings import Settings, load_settings
+from core.settings import load_settings
 from core.storage.backups_made import backups_left
 from core.storage.database import Connection
 from core.terminal import said
@@ -102,7 +102,7 @@ def show_facts(
     """What is known: of everybody, or --about one; now, or --as-of a day; to you, or to a --reader."""
 
     async def work(locum: Locum, connection: Connection) -> None:
-        moment = _end_of_day(as_of, locum.settings)
+        moment = end_of_day(as_of, locum.settings.time_zone)
         contact = None
         if about is not None and about != "owner":
             contact = (await find_contact(connection, locum.owner_id, about)).id
@@ -130,8 +130,12 @@ def show_facts(
             )
         if as_json:
             _print_json({"facts": [asdict(fact) for fact in facts]})
-        else:
+        elif facts:
             out.print(_table(facts))
+        elif about is None and reader is None and as_of is None:
+            out.print("Nothing is known yet: 'locum memory extract' reads what was imported.")
+        else:
+            out.print("No fact fits that.")
 
     _run(work)
 
@@ -144,12 +148,14 @@ def show_fact(fact: FactArgument, *, as_json: JsonOption = False) -> None:
         if as_json:
             _print_json(asdict(history))
             return
+        zone = locum.settings.time_zone
         out.print(_table([*history.older, history.fact, *history.newer]))
+        out.print(said(f"Known to: {history.fact.audience}"))
         for edit in history.edits:
-            out.print(said(f"until {edit.edited_at:%Y-%m-%d %H:%M}: {edit.statement_before}"))
+            out.print(said(f"until {clock(edit.edited_at, zone)}: {edit.statement_before}"))
         for source in history.sources:
-            place = f"{source.sent_at:%Y-%m-%d %H:%M} {source.chat_title}"
-            out.print(said(f"{place} · {source.sender}: {source.text}  [{source.platform_message_id}]"))
+            place = f"{clock(source.sent_at, zone)} {source.chat_title}"
+            out.print(said(f"{place} · {source.sender}: {source.text}  [{source.message_id}]"))
 
     _run(work)
 
@@ -234,10 +240,10 @@ def forget(
         target = await _target(connection, locum, kind, what, before)
         async with connection.transaction(force_rollback=True):
             would = await forgetting.forget(connection, locum.owner_id, target)
-        if not _agreed(would, yes=yes, as_json=as_json):
+        if not _agreed(target.name, would, yes=yes, as_json=as_json):
             return
         gone = await forgetting.forget(connection, locum.owner_id, target)
-        _show_forgotten(gone, forgotten=True, as_json=as_json)
+        _show_forgotten(target.name, gone, forgotten=True, as_json=as_json)
 
     async def afterwards(locum: Locum) -> None:
         await refresh_profiles(locum.database, locum.owner_id)
@@ -310,25 +316,6 @@ def _run(
     asyncio.run(main())
 
 
-def _end_of_day(text: str | None, settings: Settings) -> datetime | None:
-    """The last moment of that day, in the owner's time zone."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
-    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.time_zone))
-    return (after - timedelta(microseconds=1)).astimezone(UTC)
-
-
-def _start_of_day(text: str | None, settings: Settings) -> datetime:
-    """The first moment of that day, in the owner's time zone."""
-    end = _end_of_day(text, settings)
-    assert end is not None, "a day is given"  # noqa: S101 -- for the type checker
-    return (end + timedelta(microseconds=1)).astimezone(ZoneInfo(settings.time_zone)) - timedelta(days=1)
-
-
 async def _reader(connection: Connection, locum: Locum, text: str | None) -> Reader | None:
     return None if text in (None, "owner") else await find_reader(connection, locum.owner_id, text)
 
@@ -344,9 +331,9 @@ async def _target(
         raise BadInput("Give which one; 'everything' stands alone.")
     match kind:
         case None:
-            return await forgetting.find_before(
-                connection, locum.owner_id, _start_of_day(before, locum.settings)
-            )
+            moment = start_of_day(before or "", locum.settings.time_zone)
+            found = await forgetting.find_before(connection, locum.owner_id, moment)
+            return replace(found, name=f"everything said before {before}")
         case Kind.EVERYTHING:
             return await forgetting.find_everything(connection, locum.owner_id)
         case Kind.TOPIC:
@@ -367,9 +354,9 @@ async def _bury(
     if kind != Kind.FACT:
         raise BadInput("--keep-messages goes with 'fact': a message cannot be forgotten and kept.")
     fact = await read_fact(connection, locum.owner_id, _number(what))
-    if _agreed(Forgotten(facts=1), yes=yes, as_json=as_json):
+    if _agreed(f"fact {fact.id}", Forgotten(facts=1), yes=yes, as_json=as_json):
         await bury_fact(connection, locum.owner_id, fact.id)
-        _show_forgotten(Forgotten(facts=1), forgotten=True, as_json=as_json)
+        _show_forgotten(f"fact {fact.id}", Forgotten(facts=1), forgotten=True, as_json=as_json)
 
 
 def _number(text: str) -> FactId:
@@ -378,32 +365,27 @@ def _number(text: str) -> FactId:
     return FactId(int(text))
 
 
-def _agreed(would: Forgotten, *, yes: bool, as_json: bool) -> bool:
+def _agreed(name: str, would: Forgotten, *, yes: bool, as_json: bool) -> bool:
     """Whether to go on; where nobody can be asked, what would go is told, and it is left."""
     if yes:
         return True
     if as_json or not sys.stdin.isatty():
-        _show_forgotten(would, forgotten=False, as_json=as_json)
+        _show_forgotten(name, would, forgotten=False, as_json=as_json)
         return False
-    notes.print(_counts(would), highlight=False)
+    notes.print(said(f"Of {name} this would go for good: {would.told}."))
     return typer.confirm("Forget all of this?", err=True)
 
 
-def _counts(gone: Forgotten) -> str:
-    told = {key: value for key, value in asdict(gone).items() if isinstance(value, int) and value}
-    return ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in told.items()) or "nothing"
-
-
-def _show_forgotten(gone: Forgotten, *, forgotten: bool, as_json: bool) -> None:
+def _show_forgotten(name: str, gone: Forgotten, *, forgotten: bool, as_json: bool) -> None:
     if as_json:
         _print_json({"forgotten": forgotten, **asdict(gone)})
-    else:
-        out.print(
-            f"Forgotten: {_counts(gone)}."
-            if forgotten
-            else f"Would go: {_counts(gone)}. Add --yes to do it.",
-            highlight=False,
-        )
+        return
+    told = (
+        f"Forgotten of {name}: {gone.told}."
+        if forgotten
+        else f"Of {name} this would go for good: {gone.told}. Add --yes to do it."
+    )
+    out.print(said(told))
 
 
 def _show_changed(fact: Fact, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import typer
 
 from core.audience import Reader
+from core.commands.days import clock, end_of_day
 from core.commands.memory_topics import JsonOption, ReaderOption, as_reader, out, print_json, run
 from core.errors import BadInput
 from core.ids import ContactId
 from core.memory.extraction import owner_of
 from core.memory.now_card import NowCard, read_now
 from core.memory.persons import in_person
-from core.memory.portraits import Portrait, read_portrait
+from core.memory.portraits import Commitment, Portrait, read_portrait
 from core.memory.profile_versions import (
     ProfileDiff,
     ProfileVersion,
@@ -28,7 +29,6 @@ from core.memory.profile_versions import (
 from core.memory.profiles import Profile, Style
 from core.memory.references import find_contact
 from core.runtime import Locum
-from core.settings import Settings
 from core.storage.database import Connection
 from core.terminal import said
 
@@ -154,42 +154,32 @@ async def _show(
         raise BadInput("Versions are for your eyes: leave --reader out, or --version, --versions and --diff.")
     if as_of is not None and (diff or versions or version is not None):
         raise BadInput("--as-of asks what was true on a day, --version what was written: give one of them.")
-    name = await owner_of(connection, locum.owner_id)
+    name, zone = await owner_of(connection, locum.owner_id), locum.settings.time_zone
     if versions:
-        _show_versions(await list_versions(connection, locum.owner_id, contact_id), as_json=as_json)
+        _show_versions(await list_versions(connection, locum.owner_id, contact_id), zone, as_json=as_json)
     elif diff:
         changed = await read_diff(connection, locum.owner_id, contact_id, version)
         _show_diff(changed, name, person, as_json=as_json)
     elif version is not None:
         written = await read_version(connection, locum.owner_id, contact_id, version)
-        _show_version(written, name, person, as_json=as_json)
+        _show_version(written, name, person, zone, as_json=as_json)
     else:
         portrait = await read_portrait(
             connection,
             owner_id=locum.owner_id,
             reader=await as_reader(connection, locum, reader) or Reader.owner(),
             contact_id=contact_id,
-            as_of=end_of_day(as_of, locum.settings),
+            as_of=end_of_day(as_of, zone),
         )
-        _show_portrait(portrait, name, person, as_json=as_json)
-
-
-def end_of_day(text: str | None, settings: Settings) -> datetime | None:
-    """The last moment of that day, in the owner's time zone."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"'{text}' is no day: give it as 2026-06-30.") from None
-    after = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.time_zone))
-    return (after - timedelta(microseconds=1)).astimezone(UTC)
+        _show_portrait(portrait, name, person, zone, as_json=as_json)
 
 
 # ─── On the terminal ─────────────────────────────────────────────────────────────────────────
 
 
-def _show_portrait(portrait: Portrait | None, owner: str, person: Person, *, as_json: bool) -> None:
+def _show_portrait(
+    portrait: Portrait | None, owner: str, person: Person, zone: str, *, as_json: bool
+) -> None:
     if portrait is None:
         if as_json:
             print_json({"profile": None, "commitments": []})
@@ -202,11 +192,11 @@ def _show_portrait(portrait: Portrait | None, owner: str, person: Person, *, as_
             line["told"] = in_person(line["statement"], owner, person.value)
         print_json(told)
         return
-    for line in portrait_lines(portrait, owner, person):
+    for line in portrait_lines(portrait, owner, person, zone):
         out.print(said(line, "" if line.startswith(" ") else "bold"))
 
 
-def portrait_lines(portrait: Portrait, owner: str, person: Person) -> list[str]:
+def portrait_lines(portrait: Portrait, owner: str, person: Person, zone: str) -> list[str]:
     """The portrait as lines of text; those that are indented say something, the others head them."""
     profile = portrait.profile
     standing = ", ".join(part for part in (portrait.relation, portrait.circle) if part)
@@ -228,17 +218,23 @@ def portrait_lines(portrait: Portrait, owner: str, person: Person) -> list[str]:
     if portrait.commitments:
         lines.append("Open")
         lines += [
-            f"  {in_person(each.statement, owner, person.value)}"
-            f"{f', due {each.due_at:%Y-%m-%d %H:%M}' if each.due_at else ''}  [{_blame(each.source_ids)}]"
+            f"  {in_person(each.statement, owner, person.value)}{_due(each, zone)}  [{_blame(each.source_ids)}]"
             for each in portrait.commitments
         ]
     if portrait.last_said:
         lines.append("Last said")
         lines += [
-            f"  {each.sent_at:%Y-%m-%d %H:%M}: {each.text}  [{each.message_id}]"
-            for each in portrait.last_said
+            f"  {clock(each.sent_at, zone)}: {each.text}  [{each.message_id}]" for each in portrait.last_said
         ]
     return lines
+
+
+def _due(promise: Commitment, zone: str) -> str:
+    """When it is due, where the statement itself does not end with that day."""
+    if promise.due_at is None:
+        return ""
+    due = clock(promise.due_at, zone)
+    return "" if f"(due {due[:10]})" in promise.statement else f", due {due}"
 
 
 def _blame(sources: Sequence[int]) -> str:
@@ -276,19 +272,19 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"  # noqa: PLR2004 -- likewise
 
 
-def _show_versions(versions: list[tuple[int, datetime]], *, as_json: bool) -> None:
+def _show_versions(versions: list[tuple[int, datetime]], zone: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"versions": [{"version": number, "created_at": at} for number, at in versions]})
         return
     for number, at in versions:
-        out.print(f"version {number}  {at:%Y-%m-%d %H:%M}")
+        out.print(f"version {number}  {clock(at, zone)}")
 
 
-def _show_version(written: ProfileVersion, owner: str, person: Person, *, as_json: bool) -> None:
+def _show_version(written: ProfileVersion, owner: str, person: Person, zone: str, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(written))
         return
-    out.print(f"version {written.version}, {written.created_at:%Y-%m-%d %H:%M}", style="bold")
+    out.print(f"version {written.version}, {clock(written.created_at, zone)}", style="bold")
     for line in written.lines:
         out.print(said(f"  {_told(line, owner, person)}"))
     for whose, style in (("you", written.styles.owner), ("they", written.styles.contact)):

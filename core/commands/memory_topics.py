@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.audience import Reader
+from core.commands.days import clock
 from core.errors import BadInput
 from core.ids import SummaryId, TopicId
 from core.memory.references import find_contact, find_reader
@@ -48,6 +49,8 @@ from core.storage.database import Connection
 from core.terminal import said
 
 out = Console(highlight=False)
+
+TOPIC_COLUMNS = ("topic", "name", "about", "said to", "messages", "from", "to", "")
 
 WIDEST_BAR = 24
 """Characters of a timeline's longest bar."""
@@ -105,6 +108,8 @@ def show_topics(
             print_json({"topics": [asdict(each) for each in found]})
         elif found:
             out.print(_topic_table(found))
+        elif about or contact or reader:
+            out.print("No topic fits that.")
         else:
             out.print("No topics yet: 'locum index' and 'locum memory extract' read what was imported.")
 
@@ -143,7 +148,7 @@ def topic(
         if as_json:
             print_json(asdict(history))
         else:
-            _show_topic(history)
+            _show_topic(history, locum.settings.time_zone)
 
     run(work)
 
@@ -177,7 +182,9 @@ def show_summaries(
             return
         for each in found:
             _show_summary(each)
-        if not found:
+        if not found and (about or contact or reader):
+            out.print("No summary fits that.")
+        elif not found:
             out.print("No summaries yet: 'locum memory extract' reads what was imported.")
 
     run(work)
@@ -217,7 +224,7 @@ def summary(
             return
         _show_summary(now)
         for each in older:
-            _show_older(each)
+            _show_older(each, locum.settings.time_zone)
 
     run(work)
 
@@ -226,7 +233,8 @@ def summary(
 
 
 def _topic_table(topics: Sequence[OwnTopic] | Sequence[KnownTopic]) -> Table:
-    table = Table("topic", "name", "about", "said to", "messages", "from", "to", "")
+    told = [column for column in TOPIC_COLUMNS if column != "said to" or isinstance(topics[0], OwnTopic)]
+    table = Table(*told)
     for each in topics:
         own = isinstance(each, OwnTopic)
         marks = [mark for mark in ("pinned", "hidden", "owner_only") if getattr(each, mark, False)]
@@ -234,7 +242,7 @@ def _topic_table(topics: Sequence[OwnTopic] | Sequence[KnownTopic]) -> Table:
             str(each.id if own else each.topic_id),
             said(each.name),
             said(each.description),
-            said(each.audience if own else ""),
+            *([said(each.audience)] if own else []),
             str(each.messages),
             f"{each.first_seen:%Y-%m-%d}",
             f"{each.last_seen:%Y-%m-%d}",
@@ -243,7 +251,7 @@ def _topic_table(topics: Sequence[OwnTopic] | Sequence[KnownTopic]) -> Table:
     return table
 
 
-def _show_topic(history: TopicHistory) -> None:
+def _show_topic(history: TopicHistory, zone: str) -> None:
     topic = history.topic
     out.print(said(f"{topic.name}  [{topic.id}, version {topic.version}]", "bold"))
     if topic.description:
@@ -254,12 +262,12 @@ def _show_topic(history: TopicHistory) -> None:
     for each in history.lines:
         out.print(
             said(
-                f"{each.sent_at:%Y-%m-%d %H:%M} {each.chat_title} · {each.sender}: {each.text}"
+                f"{clock(each.sent_at, zone)} {each.chat_title} · {each.sender}: {each.text}"
                 f"  [{each.message_id}]"
             )
         )
     for version in history.versions:
-        out.print(said(f"until {version.replaced_at:%Y-%m-%d %H:%M}: {version.name} ({version.extractor})"))
+        out.print(said(f"until {clock(version.replaced_at, zone)}: {version.name} ({version.extractor})"))
     for other in history.related:
         out.print(said(f"also with {other.audience}: {other.name}  [{other.id}]"))
 
@@ -283,8 +291,8 @@ def _show_summary(summary: OwnSummary | KnownSummary) -> None:
     out.print(said(summary.summary))
 
 
-def _show_older(older: OlderSummary) -> None:
-    out.print(said(f"version {older.version} ({older.extractor}, {older.created_at:%Y-%m-%d %H:%M}):"))
+def _show_older(older: OlderSummary, zone: str) -> None:
+    out.print(said(f"version {older.version} ({older.extractor}, {clock(older.created_at, zone)}):"))
     out.print(said(older.summary))
 
 

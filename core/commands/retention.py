@@ -52,7 +52,8 @@ def retention(
 
     async def change() -> list[Limit]:
         async with open_locum(load_settings()) as locum, locum.database.owner(locum.owner_id) as connection:
-            if any(days is not None for days in wishes.values()):
+            changed = any(days is not None for days in wishes.values())
+            if account or changed:  # a name that fits nothing is told, also where nothing is to be changed
                 found = await _find(connection, locum.owner_id, account)
                 for kind in KINDS:
                     if (days := wishes[kind]) is not None:

@@ -5,16 +5,18 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.commands.days import clock
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.backlog import count_unindexed
@@ -133,15 +135,15 @@ async def index_all(database: Database, owner_id: OwnerId, embedder: Embedder, c
         return await index_messages(database, owner_id, embedder, on_progress=show)
 
 
-def parse_time(option: str, value: str | None) -> datetime | None:
-    """An ISO date or time; UTC where it names no zone."""
+def parse_time(option: str, value: str | None, time_zone: str) -> datetime | None:
+    """An ISO date or time; on the owner's clock where it names no zone."""
     if value is None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:
         raise BadInput(f"{option} takes a date or time like 2026-03-01 or 2026-03-01T09:00.") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=ZoneInfo(time_zone))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +179,8 @@ async def run_search(wanted: Wanted, console: Console) -> bool:
             await index_few(locum.database, locum.owner_id, embedder, console)
             await asking.settle(locum.database, [locum.owner_id])
             if wanted.query is not None:
-                show_hits(
-                    (await _search(locum.database, locum.owner_id, asking, ask, [wanted.query]))[0], wanted
-                )
+                (hits,) = await _search(locum.database, locum.owner_id, asking, ask, [wanted.query])
+                show_hits(hits, wanted, locum.settings.time_zone)
                 return True
             if wanted.batch == "-":
                 return await answer_batch(locum.database, locum.owner_id, asking, ask, sys.stdin, console)
@@ -190,7 +191,7 @@ async def run_search(wanted: Wanted, console: Console) -> bool:
             await embedder.close()
 
 
-def show_hits(hits: list[Found], wanted: Wanted) -> None:
+def show_hits(hits: list[Found], wanted: Wanted, time_zone: str) -> None:
     if wanted.as_json:
         typer.echo(
             json.dumps({"query": wanted.query, "hits": [_as_json(h) for h in hits]}, ensure_ascii=False)
@@ -199,8 +200,8 @@ def show_hits(hits: list[Found], wanted: Wanted) -> None:
     if not hits:
         typer.echo("Nothing found.")
     for hit in hits:
-        place = f"{hit.sent_at:%Y-%m-%d %H:%M}  {hit.chat or hit.chat_id}"
-        typer.echo(harmless(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}"))
+        place = f"{clock(hit.sent_at, time_zone)}  {hit.chat or hit.chat_id}"
+        typer.echo(harmless(f"{hit.score:5.2f}  {place}  {hit.sender}: {hit.text}  [{hit.message_id}]"))
 
 
 async def run_index(console: Console) -> dict[str, object]:
@@ -217,15 +218,17 @@ def register(app: typer.Typer) -> None:
     @app.command("search")
     def search(  # pyright: ignore[reportUnusedFunction] -- typer keeps it
         query: Annotated[str | None, typer.Argument(help="What to look for, in any words.")] = None,
-        k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Hits at most.")] = 10,
+        k: Annotated[int, typer.Option("--k", "--limit", min=1, max=1000, help="Hits at most.")] = 10,
         reader: Annotated[
             str, typer.Option(help="Who would read it: owner, a contact, or chat: and a chat, for all in it.")
         ] = "owner",
         chat: Annotated[
             str | None, typer.Option(help="Only this chat (title, platform id or number).")
         ] = None,
-        since: Annotated[str | None, typer.Option(help="Only from this date or time on.")] = None,
-        until: Annotated[str | None, typer.Option(help="Only before this date or time.")] = None,
+        since: Annotated[
+            str | None, typer.Option(help="Only from this day or time on: 2026-03-01T09:00.")
+        ] = None,
+        until: Annotated[str | None, typer.Option(help="Only before this day or time.")] = None,
         batch: Annotated[
             str | None, typer.Option(help='File of {"id","question"} lines, or - for standard input.')
         ] = None,
@@ -234,11 +237,14 @@ def register(app: typer.Typer) -> None:
         """Search memory by words and by meaning, as one reader may see it."""
         if (query is None) == (batch is None):
             raise BadInput("Give either a query or --batch FILE.")
+        if query is not None and not query.strip():
+            raise BadInput("Say what to look for, in any words.")
         if batch not in (None, "-") and not Path(batch).is_file():
             raise BadInput(f"There is no file {batch}.")
+        zone = load_settings().time_zone
         wanted = Wanted(
-            query=query, batch=batch, k=k, reader=reader, chat=chat, since=parse_time("--since", since),
-            until=parse_time("--until", until), as_json=as_json,
+            query=query, batch=batch, k=k, reader=reader, chat=chat, since=parse_time("--since", since, zone),
+            until=parse_time("--until", until, zone), as_json=as_json,
         )  # fmt: skip
         if not asyncio.run(run_search(wanted, Console(stderr=True))):
             raise typer.Exit(1)

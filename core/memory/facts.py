@@ -84,7 +84,11 @@ async def list_facts(
             """
             SELECT f.id, f.subject_kind, f.contact_id, f.subject, f.kind, f.slot, f.statement, f.confidence,
                    f.hearsay, f.audience_id,
-                   CASE a.kind WHEN 'chat' THEN c.title ELSE a.kind END AS audience, f.valid_from,
+                   coalesce((SELECT string_agg(p.display_name, ', ' ORDER BY p.display_name, p.id)
+                             FROM audience_members m
+                             JOIN contacts p ON p.owner_id = m.owner_id AND p.id = m.contact_id
+                             WHERE m.owner_id = a.owner_id AND m.audience_id = a.id),
+                            c.title, a.kind) AS audience, f.valid_from,
                    nullif(f.valid_to, 'infinity') AS valid_to, f.superseded_by, f.pinned, f.hidden,
                    f.corrected_at, f.extractor,
                    (SELECT array_agg(s.message_id ORDER BY s.message_id) FROM fact_sources s
@@ -109,7 +113,11 @@ async def read_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
             """
             SELECT f.id, f.subject_kind, f.contact_id, f.subject, f.kind, f.slot, f.statement, f.confidence,
                    f.hearsay, f.audience_id,
-                   CASE a.kind WHEN 'chat' THEN c.title ELSE a.kind END AS audience, f.valid_from,
+                   coalesce((SELECT string_agg(p.display_name, ', ' ORDER BY p.display_name, p.id)
+                             FROM audience_members m
+                             JOIN contacts p ON p.owner_id = m.owner_id AND p.id = m.contact_id
+                             WHERE m.owner_id = a.owner_id AND m.audience_id = a.id),
+                            c.title, a.kind) AS audience, f.valid_from,
                    nullif(f.valid_to, 'infinity') AS valid_to, f.superseded_by, f.pinned, f.hidden,
                    f.corrected_at, f.extractor,
                    (SELECT array_agg(s.message_id ORDER BY s.message_id) FROM fact_sources s

@@ -4,8 +4,9 @@ The cascade is `forget`; it reads from top to bottom. This is logical removal: t
 its write-ahead log are the physical purge's (core/storage/purge.py), and backups made before their owner's.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -26,6 +27,22 @@ from core.memory.traces import (
 from core.storage.database import Connection
 
 RETIRED = "A message that it learned from was forgotten."
+
+
+SINGULAR = {
+    "messages": "message",
+    "chats": "chat",
+    "facts": "fact",
+    "commitments": "commitment",
+    "summaries": "summary",
+    "topics": "topic",
+    "drafts": "draft",
+    "examples": "example",
+    "adapters": "adapter",
+    "events": "event",
+    "replies that stay": "reply that stays",
+}
+PLURAL = re.compile("|".join(SINGULAR))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +81,18 @@ class Forgotten:
     """Replies sent from drafts that rested on what goes: messages of their own, not removed."""
     adapters: list[str] = field(default_factory=list[str])
 
+    @property
+    def told(self) -> str:
+        """What it comes to, in words: `1 message, 3 facts`; `nothing` where it is none."""
+        counts = {key: value for key, value in asdict(self).items() if isinstance(value, int) and value}
+        return ", ".join(f"{value} {_noun(key, value)}" for key, value in counts.items()) or "nothing"
+
+
+def _noun(counted: str, count: int) -> str:
+    """What is counted there, in the number that fits."""
+    words = counted.replace("_", " ")
+    return PLURAL.sub(lambda found: SINGULAR[found[0]], words) if count == 1 else words
+
 
 async def find_message(connection: Connection, owner_id: OwnerId, text: str) -> Target:
     """One message, by Locum's number or by the platform's id where that is unique."""
@@ -84,7 +113,7 @@ async def find_message(connection: Connection, owner_id: OwnerId, text: str) -> 
     if len(rows) > 1:
         shown = ", ".join(f"{row[0]} ({row[1]}, {row[2]})" for row in rows)
         raise BadInput(f"Several messages have the id {wanted}: {shown}. Give the first number of one.")
-    return Target(kind="message", messages=(MessageId(rows[0][0]),))
+    return Target(kind="message", messages=(MessageId(rows[0][0]),), name=f"message {rows[0][0]}")
 
 
 async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) -> Target:
@@ -99,7 +128,12 @@ async def find_fact(connection: Connection, owner_id: OwnerId, fact_id: FactId) 
     row = await cursor.fetchone()
     if row is None or row[0] is None:
         raise BadInput(f"There is no fact {fact_id}: 'locum memory facts' lists them.")
-    return Target(kind="fact", messages=tuple(MessageId(each) for each in row[0]), fact_id=fact_id)
+    return Target(
+        kind="fact",
+        messages=tuple(MessageId(each) for each in row[0]),
+        fact_id=fact_id,
+        name=f"fact {fact_id}",
+    )
 
 
 async def find_whole_chat(connection: Connection, owner_id: OwnerId, text: str) -> Target:

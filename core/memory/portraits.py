@@ -64,7 +64,10 @@ async def read_portrait(
     contact_id: ContactId | None,
     as_of: datetime | None = None,
 ) -> Portrait | None:
-    """The portrait for this reader; None when there is nothing to tell, or nobody of that id."""
+    """The portrait for this reader; None when there is nothing to tell, or nobody of that id.
+
+    As of an earlier day it is what was known then, alone: topics, what is open and what was said last are of today.
+    """
     profile = await read_profile(
         connection, owner_id=owner_id, reader=reader, contact_id=contact_id, as_of=as_of
     )
@@ -72,11 +75,19 @@ async def read_portrait(
         return None
     relation, circle, version = await _standing(connection, owner_id, contact_id)
     own = reader.kind == "owner"
-    return Portrait(
+    earlier = Portrait(
         profile=profile if own or _is_theirs(reader, contact_id) else _without_style(profile),
-        version=version if own else None,
+        version=version if own and as_of is None else None,
         relation=relation if own else "",
         circle=circle if own else "",
+        topics=(),
+        commitments=(),
+        last_said=(),
+    )
+    if as_of is not None:
+        return earlier
+    return replace(
+        earlier,
         topics=tuple(
             await known_topics(
                 connection, owner_id=owner_id, reader=reader, contact_id=contact_id, limit=MOST_TOPICS

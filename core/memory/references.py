@@ -103,9 +103,8 @@ async def find_chat(connection: Connection, owner_id: OwnerId, text: str) -> Fou
 
 def _not_one(what: str, wanted: str, candidates: list[str]) -> str:
     if not candidates:
-        return (
-            f"No {what} is called '{wanted}'. Give a name, a platform's id, or the number that Locum shows."
-        )
+        listing = "locum chats" if what == "chat" else "locum contacts list"
+        return f"No {what} is called '{wanted}'. Give a name, a number or a platform's id: '{listing}' shows them."
     shown = ", ".join(candidates[:MOST_CANDIDATES])
     more = "" if len(candidates) <= MOST_CANDIDATES else f" and {len(candidates) - MOST_CANDIDATES} more"
     return f"'{wanted}' may be {shown}{more}: give the number in brackets."

@@ -127,7 +127,11 @@ async def list_topics(connection: Connection, owner_id: OwnerId, *, limit: int =
         await cursor.execute(
             """
             SELECT t.id, t.theme_id, t.name, t.description, t.version,
-                   CASE a.kind WHEN 'chat' THEN c.title ELSE a.kind END AS audience, t.extractor,
+                   coalesce((SELECT string_agg(p.display_name, ', ' ORDER BY p.display_name, p.id)
+                             FROM audience_members m
+                             JOIN contacts p ON p.owner_id = m.owner_id AND p.id = m.contact_id
+                             WHERE m.owner_id = a.owner_id AND m.audience_id = a.id),
+                            c.title, a.kind) AS audience, t.extractor,
                    t.named_by_owner, t.pinned, t.hidden, t.owner_only, t.messages, t.first_seen, t.last_seen
             FROM topics t
             JOIN audiences a ON a.owner_id = t.owner_id AND a.id = t.audience_id
@@ -145,7 +149,11 @@ async def read_topic(connection: Connection, owner_id: OwnerId, topic_id: TopicI
         await cursor.execute(
             """
             SELECT t.id, t.theme_id, t.name, t.description, t.version,
-                   CASE a.kind WHEN 'chat' THEN c.title ELSE a.kind END AS audience, t.extractor,
+                   coalesce((SELECT string_agg(p.display_name, ', ' ORDER BY p.display_name, p.id)
+                             FROM audience_members m
+                             JOIN contacts p ON p.owner_id = m.owner_id AND p.id = m.contact_id
+                             WHERE m.owner_id = a.owner_id AND m.audience_id = a.id),
+                            c.title, a.kind) AS audience, t.extractor,
                    t.named_by_owner, t.pinned, t.hidden, t.owner_only, t.messages, t.first_seen, t.last_seen
             FROM topics t
             JOIN audiences a ON a.owner_id = t.owner_id AND a.id = t.audience_id

@@ -14,6 +14,8 @@ from core.errors import BadInput
 from core.nights import keep_nights, nightly, run_night
 from core.settings import Settings
 
+BEGINS = "Training: it begins, in a process of its own; replies come first."
+
 
 def says(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
@@ -22,7 +24,7 @@ def says(code: str) -> tuple[str, ...]:
 async def test_a_night_says_one_sentence() -> None:
     told: list[str] = []
     status = await run_night(told.append, says('print(\'{"sentence": "Nothing new."}\')'))
-    assert (status, told) == (0, ["Training: Nothing new."])
+    assert (status, told) == (0, [BEGINS, "Training: Nothing new."])
 
 
 async def test_a_night_that_fails_says_why_and_how_to_see_more() -> None:
@@ -31,7 +33,12 @@ async def test_a_night_that_fails_says_why_and_how_to_see_more() -> None:
         told.append, says("import sys; print('locum: No room.', file=sys.stderr); sys.exit(1)")
     )
     assert await run_night(told.append, says("raise ValueError('secret words')"))
-    assert told == ["Training: No room.", "Training: it failed. 'locum train --now' shows why."]
+    assert told == [
+        BEGINS,
+        "Training: No room.",
+        BEGINS,
+        "Training: it failed. 'locum train --now' shows why.",
+    ]
 
 
 async def test_a_night_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
@@ -39,7 +46,8 @@ async def test_a_night_ends_with_the_process_that_began_it(tmp_path: Path) -> No
     code = (
         f"import os, time, pathlib; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(600)"
     )
-    night = asyncio.create_task(run_night(print, says(code)))
+    told: list[str] = []
+    night = asyncio.create_task(run_night(told.append, says(code)))
     while not mark.exists() or not mark.read_text():  # noqa: ASYNC110 -- another process writes it
         await asyncio.sleep(0.01)
     night.cancel()
@@ -47,6 +55,7 @@ async def test_a_night_ends_with_the_process_that_began_it(tmp_path: Path) -> No
         await night
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+    assert "cut short" in told[-1]
 
 
 async def test_a_night_begins_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:

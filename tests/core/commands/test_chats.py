@@ -121,6 +121,23 @@ def test_how_long_things_are_kept_is_set_by_kind() -> None:
     assert document("memory", "retention", "me", "--others", "0", "--own", "0")["retention"] == []
     with pytest.raises(BadInput, match="no account"):
         run("memory", "retention", "signal", "--own", "3")
+    with pytest.raises(BadInput, match="no account"):
+        run("memory", "retention", "signal")
+
+
+def test_contacts_are_listed_with_what_names_them() -> None:
+    listed = document("contacts", "list")["contacts"]
+    assert len(listed) == 2
+    assert all(each["name"] and each["accounts"] and each["circle"] == "strangers" for each in listed)
+    assert sum(each["messages"] for each in listed) > 0
+    assert listed[0]["name"] in run("contacts", "list", listed[0]["name"][:3].upper())
+    assert "Nobody is called that" in run("contacts", "list", "nobody")
+
+
+def test_one_contact_is_not_merged_with_itself() -> None:
+    (pair,) = document("contacts", "merges")["merges"]
+    with pytest.raises(BadInput, match="name two"):
+        run("contacts", "merge", str(pair["other"]), str(pair["other"]), "--yes")
 
 
 def test_what_was_said_before_a_day_and_everything_are_forgotten_when_typed() -> None:

@@ -43,6 +43,25 @@ def test_consents_are_listed_and_changed() -> None:
     assert "telegram" in run("consents")
 
 
+def test_where_nothing_is_there_yet_a_sentence_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No fact fits" in run("facts", "--about", "Kit")
+    monkeypatch.setenv("LOCUM_OWNER", "somebody-new")
+    assert "locum memory extract" in run("facts")
+    assert "locum import" in run("consents")
+
+
+def test_a_fact_tells_who_it_is_known_to_by_name() -> None:
+    document("extract")
+    (fact,) = document("facts")["facts"]
+    assert "Known to: Kit" in run("show", str(fact["id"]))
+    document("audience", "fact", str(fact["id"]), "--owner")
+    assert "Known to: owner" in run("show", str(fact["id"]))
+
+
+def test_what_would_be_forgotten_is_called_by_its_name() -> None:
+    assert "Of Kit (" in run("forget", "contact", "k")
+
+
 def test_an_audience_is_changed_by_hand() -> None:
     assert document("extract")["facts"] == 1
     shared = document("audience", "message", "m1", "--contact", "Kit")

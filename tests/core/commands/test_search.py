@@ -72,9 +72,9 @@ async def test_an_ambiguous_name_is_answered_with_its_candidates(history: Histor
             await find_reader(connection, history.owner_id, "ines")
 
 
-def test_a_time_without_a_zone_is_utc() -> None:
-    parsed = parse_time("--since", "2026-03-01")
+def test_a_time_without_a_zone_is_on_the_owners_clock() -> None:
+    parsed = parse_time("--since", "2026-03-01", "Europe/Stockholm")
     assert parsed is not None
-    assert parsed.isoformat() == "2026-03-01T00:00:00+00:00"
+    assert parsed.isoformat() == "2026-03-01T00:00:00+01:00"
     with pytest.raises(BadInput, match="--since takes"):
-        parse_time("--since", "yesterday")
+        parse_time("--since", "yesterday", "UTC")

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.audience import Reader
-from core.commands.fact_search import end_of_day
+from core.commands.days import end_of_day
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.extraction import extract_new

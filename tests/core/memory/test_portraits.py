@@ -61,6 +61,27 @@ async def test_a_portrait_tells_facts_promises_and_what_was_said_last_with_their
     assert [each.text for each in kit.last_said][-1] == "I live in Oslo"
 
 
+async def test_a_portrait_of_an_earlier_day_holds_nothing_of_today(
+    database: Database, owner: OwnerId
+) -> None:
+    world = await a_world(database, owner)
+    async with database.owner(owner) as connection:
+        earlier = await read_portrait(
+            connection,
+            owner_id=owner,
+            reader=Reader.owner(),
+            contact_id=world.contacts["Kit"],
+            as_of=datetime(2020, 1, 1, tzinfo=UTC),
+        )
+    assert earlier is not None
+    assert (earlier.profile.lines, earlier.commitments, earlier.last_said, earlier.version) == (
+        (),
+        (),
+        (),
+        None,
+    )
+
+
 async def test_a_portrait_shows_a_reader_no_more_than_they_heard(database: Database, owner: OwnerId) -> None:
     world = await a_world(database, owner)
     kit, zoe = world.contacts["Kit"], world.contacts["Zoe"]
