@@ -17,7 +17,7 @@ from typing import Any
 from core.sample.compile import OWNER_NAME, OWNER_ZONE, compile_sample, read_scripts
 from trainer.convert import Base
 from trainer.history import Said
-from trainer.recipe import Recipe
+from trainer.recipe import Preferring, Recipe
 from trainer.windows import OwnerAndNames, Window, windows
 
 MINUTES = 4.0
@@ -31,7 +31,10 @@ def wrong_person(home: Path, base: Base, recipe: Recipe, tell: Callable[[str], N
     from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
     from trainer.sft import train  # noqa: PLC0415 -- as above
 
-    told = {"base": base.name, "recipe": asdict(replace(recipe, minutes=MINUTES, threads=1))}
+    told = {
+        "base": base.name,
+        "recipe": asdict(replace(recipe, minutes=MINUTES, threads=1, preferring=Preferring())),
+    }
     name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     folder = home / "controls" / name
     if (folder / "control.json").is_file():
