@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from dataclasses import replace, asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any

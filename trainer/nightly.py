@@ -123,6 +123,9 @@ TRIES = 3
 
 MORE_MINUTES = "Give a night more minutes (LOCUM_TRAIN_MINUTES), or choose a smaller LOCUM_BASE_MODEL."
 
+CONTROL_SHARE = 1 / 6
+"""Of the minutes for judging, that training the wrong person may take in the one night that it is trained."""
+
 
 class NotTonight(LocumError):
     """There is no adapter to be had from what is there; the text says why."""
@@ -513,7 +516,7 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
     from trainer import evaluate as evaluation  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.examples import moments  # noqa: PLC0415 -- as above
     from trainer.recollection import Recollection  # noqa: PLC0415 -- scikit-learn
-    from trainer.wrong_person import wrong_person  # noqa: PLC0415 -- torch
+    from trainer.wrong_person import MINUTES, wrong_person  # noqa: PLC0415 -- torch
 
     incumbent = active.name if active and active.base_model == night.base.name else ""
     folder = adapter_folder(night.home, incumbent) if incumbent else None
@@ -531,7 +534,8 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
         night.progress.at((night.clock() - begun) / max(until.at - begun, 1e-9), f"judging: {row}")
         night.tell(f"judging: {row}")
 
-    control = wrong_person(night.home, night.base, night.recipe, tell) if night.wrong_person else None
+    short = min(MINUTES, CONTROL_SHARE * night.budget.minutes_of(Step.EVALUATE))
+    control = wrong_person(night.home, night.base, night.recipe, tell, short) if night.wrong_person else None
     beside = evaluation.Beside(
         active=folder if folder and read_manifest(folder) else None,
         wrong_person=control,

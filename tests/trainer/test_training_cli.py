@@ -81,7 +81,7 @@ async def test_a_dry_run_says_what_there_is_and_leaves_nothing(
 
 async def test_a_night_by_hand_leaves_its_row_and_its_reasons(database: Database, at_home: OwnerId) -> None:
     await store_weeks(database, at_home, questions(300), weeks=60)
-    told = await document_in_thread("train", "--minutes", "1")
+    told = await document_in_thread("train", "--minutes", "4")
     assert told["state"] in {"promoted", "refused"}
     (row,) = (await document_in_thread("adapters", "list"))["adapters"]
     assert row["name"] == told["adapter"]
