@@ -72,7 +72,7 @@ class Version:
     name: str
     state: str
     gain: str
-    """Bits per byte over the base, with the interval; empty where it was not measured."""
+    """Bits per byte against the base, below zero is better, with the interval; empty where it was not measured."""
     reason: str
     created_at: datetime
 
@@ -91,7 +91,7 @@ class TrainingStatus:
         active = next((one for one in self.versions if one.state == "active"), None)
         if active is None:
             return "The base serves, without an adapter."
-        gain = f": {active.gain} bits/byte over the base" if active.gain else ""
+        gain = f": {active.gain} bits/byte against the base, less is better" if active.gain else ""
         return f"{active.name} serves{gain}."
 
     @property

@@ -103,24 +103,29 @@ async def written_down(
     database: Database, owner_id: OwnerId, run_id: int, progress: Progress
 ) -> AsyncGenerator[None]:
     """While inside, the run's row says where the night stands."""
-    keeping = asyncio.create_task(_keep_writing(database, owner_id, run_id, progress))
+    ended = asyncio.Event()
+    keeping = asyncio.create_task(_keep_writing(database, owner_id, run_id, progress, ended))
     try:
         yield
     finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+        # Not cancelled: in the middle of a query that can get lost, and the night would wait for ever.
+        ended.set()
+        await keeping
 
 
-async def _keep_writing(database: Database, owner_id: OwnerId, run_id: int, progress: Progress) -> None:
+async def _keep_writing(
+    database: Database, owner_id: OwnerId, run_id: int, progress: Progress, ended: asyncio.Event
+) -> None:
     written, written_at = dict[str, Any](), 0.0
-    while True:
+    while not ended.is_set():
         told = asdict(progress.standing)
         moved = {**told, "seconds_left": 0} != {**written, "seconds_left": 0}
         if moved or time.monotonic() - written_at > HEARTBEAT_SECONDS:
             await _write(database, owner_id, run_id, told)
             written, written_at = told, time.monotonic()
-        await asyncio.sleep(FLUSH_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await ended.wait()
 
 
 async def _write(database: Database, owner_id: OwnerId, run_id: int, told: dict[str, Any]) -> None:

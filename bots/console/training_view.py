@@ -53,5 +53,5 @@ def _draw_past(run: PastRun) -> None:
 def _draw_version(version: Version) -> None:
     tag("p", "state", " · ".join(part for part in (version.name, version.state) if part))
     if version.gain:
-        tag("p", "muted", f"{version.gain} bits/byte over the base")
+        tag("p", "muted", f"{version.gain} bits/byte against the base")
     tag("p", "meta", when(version.created_at))

@@ -11,7 +11,7 @@ from core.storage.database import Database
 from core.training_status import read_training
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
-from tests.trainer.test_nightly import night_of, state_of
+from tests.trainer.test_nightly import found, night_of, state_of
 from trainer.budget import Budget, Deadline, deadline
 from trainer.dataset import Pace
 from trainer.evaluate import TooSlow, Within
@@ -84,7 +84,7 @@ async def test_a_machine_too_slow_to_judge_says_so_and_makes_no_adapter(
     assert "There is time to judge by" in outcome.sentence
     assert "LOCUM_TRAIN_MINUTES" in outcome.sentence
     assert await state_of(database, owner) == []
-    assert not list(tmp_path.glob("runs/*/sft"))
+    assert not found(tmp_path, "sft")
     told = json.loads((tmp_path / "runs" / str(outcome.run_id) / "manifest.json").read_text())
     assert told["steps"]["dataset"]["searched"] < 5
 
@@ -112,4 +112,4 @@ async def test_a_machine_too_small_says_so_before_anything_is_read(
     assert outcome.state == "skipped"
     assert "too little memory for a night" in outcome.sentence
     assert "0.2 GiB can be had" in outcome.sentence
-    assert not list(tmp_path.glob("runs/*/dataset.json"))
+    assert not found(tmp_path, "dataset.json")

@@ -22,7 +22,7 @@ from core.training_status import read_training
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
 from tests.trainer.test_budget import Script
-from tests.trainer.test_nightly import night_of
+from tests.trainer.test_nightly import found, night_of
 from trainer import machine, progress
 from trainer.budget import Budget
 from trainer.machine import Shape, needed_bytes, objection_of_machine
@@ -167,7 +167,7 @@ async def test_a_night_waits_for_a_purge_and_not_for_ever(
             await wait_for_purge(database, owner, 0.1)
         night = asyncio.create_task(nightly(night_of(database, owner, tmp_path, tiny)))
         await asyncio.sleep(0.5)
-        assert not list(tmp_path.glob("runs/*/snapshot.json"))
+        assert not found(tmp_path, "snapshot.json")
     assert (await night).state == "skipped"  # nothing to learn from
 
 

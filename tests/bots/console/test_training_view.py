@@ -37,12 +37,13 @@ async def test_a_night_is_seen_with_its_time_left_and_its_end(scene: Scene, page
         "Run 3: learning your voice, 42% done, at most 42 min left.", timeout=20_000
     )
     await expect(part).to_contain_text("CPU, 1 thread · step 40 of 95")
-    await expect(part).to_contain_text("l2-1 serves: -0.120 [-0.160, -0.080] bits/byte over the base.")
+    await expect(part).to_contain_text(
+        "l2-1 serves: -0.120 [-0.160, -0.080] bits/byte against the base, less is better."
+    )
     await part.get_by_text("Nights and versions").click()
     await expect(part.get_by_label("Last nights").get_by_role("listitem")).to_have_count(2)
     await expect(part.get_by_label("Last nights")).to_contain_text("Too little to judge by.")
     await expect(part.get_by_label("Adapter versions")).to_contain_text("l2-1 · active")
-    await page.screenshot(path="/tmp/locum/p-progress/training.png")
     async with scene.database.owner(scene.owner_id) as connection:
         await connection.execute("UPDATE training_runs SET state = 'done', reason = 'Kept.' WHERE id = 3")
     await expect(part.get_by_label("Night under way").get_by_role("listitem")).to_have_count(
