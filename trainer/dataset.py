@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadInput
 from core.ids import OwnerId
-from core.models.faces import Embedder
+from core.models.faces import Embedder, embed_questions
 from core.reply.wording import topic_words
 from core.storage.database import Connection, Database
 from trainer.budget import Deadline
@@ -369,7 +369,7 @@ class _Building:
     async def _vectors(self, searched: Sequence[Cut]) -> dict[int, NDArray[np.float32]]:
         if self._embedder is None or not searched:
             return {}
-        vectors = await self._embedder.embed([question_of(cut) for cut in searched])
+        vectors = await embed_questions(self._embedder, [question_of(cut) for cut in searched])
         return {draw_of(cut): vector for cut, vector in zip(searched, vectors, strict=True)}
 
 

@@ -19,7 +19,7 @@ from core.ids import OwnerId
 from core.memory.index import index_messages
 from core.memory.search import search_memory
 from core.models.choose import open_embedder
-from core.models.faces import Embedder, Vectors
+from core.models.faces import Embedder, Vectors, embed_questions
 from core.owners import ensure_owner
 from core.settings import load_settings
 from core.storage.database import Database
@@ -48,7 +48,9 @@ async def measure_bounding(folder: Path, *, console: Console) -> dict[str, objec
                 async with database.owner(owner_id) as connection:
                     await write_records(connection, owner_id, conversation.name, conversation.records)
                 await index_messages(database, owner_id, embedder)
-                vectors = await embedder.embed([question.text for question in conversation.questions])
+                vectors = await embed_questions(
+                    embedder, [question.text for question in conversation.questions]
+                )
                 rankings.append(
                     {
                         way: await _rank(database, owner_id, embedder, conversation, vectors, limits)

@@ -16,6 +16,7 @@ from core.errors import BadInput
 from core.memory.fact_search import FoundFact, search_facts
 from core.memory.references import find_reader
 from core.models.choose import open_embedder
+from core.models.faces import embed_questions
 from core.runtime import open_locum
 from core.settings import load_settings
 from core.terminal import harmless
@@ -59,7 +60,7 @@ async def _search(
         embedder = await open_embedder(locum.settings)
         try:
             await index_few(locum.database, locum.owner_id, embedder, console)
-            (vector,) = await embedder.embed([query])
+            (vector,) = await embed_questions(embedder, [query])
         finally:
             await embedder.close()
         async with locum.database.owner(locum.owner_id) as connection:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from core.audience import Reader
 from core.commands import consents, fact_search, memory_profiles, memory_topics, retention
+from core.commands.storage import purged
 from core.errors import BadInput
 from core.ids import FactId
 from core.memory import forgetting
@@ -41,6 +42,7 @@ from core.models.outside import leaves_machine
 from core.purging import purge_now
 from core.runtime import Locum, open_locum, open_teachers
 from core.settings import Settings, load_settings
+from core.storage.backups_made import backups_left
 from core.storage.database import Connection
 from core.terminal import said
 
@@ -241,7 +243,7 @@ def forget(
         await refresh_profiles(locum.database, locum.owner_id)
         if purge:
             done = await purge_now(locum)
-            notes.print(f"{done.tables} tables were written anew.", highlight=False)
+            notes.print(said(purged(done, backups_left(locum.settings.home))))
 
     _run(work, then=afterwards)
 

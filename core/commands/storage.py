@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +15,10 @@ from core.runtime import admin_conninfo, open_locum, open_services
 from core.settings import Settings, load_settings
 from core.storage.archive import Manifest
 from core.storage.backup import backup, restore
+from core.storage.backups_made import BackupMade, backups_left, note_backup
 from core.storage.migrate import migrate, migrations
 from core.storage.purge import Purged
+from core.terminal import said
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -91,7 +94,9 @@ def _told(manifest: Manifest) -> dict[str, object]:
 
 async def _backup(settings: Settings, file: Path) -> Manifest:
     async with open_services(settings) as services:
-        return await backup(admin_conninfo(settings, services), settings.home, file)
+        manifest = await backup(admin_conninfo(settings, services), settings.home, file)
+    note_backup(settings.home, file, manifest.made_at)
+    return manifest
 
 
 async def _restore(settings: Settings, file: Path, *, replace: bool) -> Manifest:
@@ -102,12 +107,14 @@ async def _restore(settings: Settings, file: Path, *, replace: bool) -> Manifest
 
 def purge_command(*, as_json: Json = False) -> None:
     """Write every table anew, so that what was removed is in no file any more. It runs in the night by itself."""
+    settings = load_settings()
     with Console(stderr=True).status("Writing tables anew"):
-        done = asyncio.run(_purge(load_settings()))
+        done = asyncio.run(_purge(settings))
+    backups = backups_left(settings.home)
     if as_json:
-        typer.echo(json.dumps(asdict(done)))
+        typer.echo(json.dumps({**asdict(done), "backups": [str(made.file) for made in backups]}))
         return
-    Console().print(purged(done), highlight=False)
+    Console().print(said(purged(done, backups)))
 
 
 async def _purge(settings: Settings) -> Purged:
@@ -115,8 +122,8 @@ async def _purge(settings: Settings) -> Purged:
         return await purge_now(locum)
 
 
-def purged(done: Purged) -> str:
-    """What was done, and what is not Locum's to do."""
+def purged(done: Purged, backups: Sequence[BackupMade]) -> str:
+    """What was done, and what is not Locum's to do: backups are named where they still lie."""
     sentences = [f"{done.tables} tables were written anew in {done.seconds} s."]
     if not done.log:
         sentences.append(
@@ -125,4 +132,5 @@ def purged(done: Purged) -> str:
     if not done.redis:
         sentences.append("Redis could not write its file anew; it holds ids alone.")
     sentences.append("Backups made before still hold everything: they are yours to delete.")
+    sentences += [f"{made.file} is of {made.made_at:%Y-%m-%d %H:%M} UTC." for made in backups]
     return " ".join(sentences)

@@ -193,13 +193,6 @@ async def read_profile(
     )
 
 
-def render_lines(profile: Profile, *, most: int = 12) -> str:
-    """The profile as a block of a prompt: one statement a line, hearsay said to be hearsay."""
-    return "\n".join(
-        f"- {line.statement}{' (hearsay)' if line.hearsay else ''}" for line in profile.lines[:most]
-    )
-
-
 def _line(fact: KnownFact) -> ProfileLine:
     return ProfileLine(
         fact_id=fact.fact_id,

@@ -22,7 +22,7 @@ from core.memory.circles import NOBODYS
 from core.memory.search import as_halfvec
 from core.memory.sharing import Audience, share_fact
 from core.memory.traces import show_anew
-from core.models.faces import Embedder
+from core.models.faces import Embedder, embed_questions
 from core.reply.gate import Slate
 from core.reply.situation import Situation
 from core.reply.wording import is_question
@@ -74,7 +74,7 @@ async def _vector(embedder: Embedder | None, text: str) -> tuple[NDArray[np.floa
     if embedder is None:
         return None, ""
     try:
-        return (await embedder.embed([text]))[0], embedder.name
+        return (await embed_questions(embedder, [text]))[0], embedder.name
     except ModelError as error:
         log.warning("embedder.failed", error=type(error).__name__)
         return None, ""

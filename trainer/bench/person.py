@@ -12,15 +12,13 @@ out of the report.
 import json
 import os
 import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from core.errors import BadInput
@@ -28,7 +26,6 @@ from core.models.convert import torch_folder
 from core.models.weights import find_weights
 from core.settings import load_settings
 from trainer.bench.people import Person, draw_candidates, read_person, senders
-from trainer.bench.report import print_report
 from trainer.bench.rows import OWN, ROWS, WRONG, Bm25Memory, Surroundings, surroundings
 from trainer.figures import BASE
 from trainer.recipe import Recipe
@@ -55,43 +52,6 @@ class Plan:
     minutes: float
     moments: int
     recipe: dict[str, Any]
-
-
-def person(
-    file: Annotated[Path, typer.Option(help="Neutral JSONL, plain or gzip.")],
-    owner: Annotated[str, typer.Option(help="The sender id of the person who is the owner, or rank:N.")],
-    wrong: Annotated[str, typer.Option(help="The wrong person; else the next frequent one.")] = "",
-    minutes: Annotated[float, typer.Option(help="Of training, on one slow core.", min=0.1)] = 10.0,
-    moments: Annotated[int, typer.Option(help="Held-out moments.", min=4)] = 60,
-    part: Annotated[
-        Part, typer.Option(help="'validation' where something is still being chosen.")
-    ] = Part.HELD_OUT,
-    out: Annotated[Path, typer.Option(help="Where every stage leaves its file.")] = Path("bench-person"),
-    base: Annotated[
-        Path | None, typer.Option(help="A transformers folder; else the settings' model.")
-    ] = None,
-    learning_rate: Annotated[
-        float, typer.Option(help="Chosen on somebody else's validation part.")
-    ] = RECIPE.learning_rate,
-    only_train: Annotated[
-        bool, typer.Option("--only-train", help="Stop with the adapter, and print how it learned.")
-    ] = False,
-    threads: Annotated[int, typer.Option(min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Train one real person's adapter, and judge it beside base, memory and a wrong person's."""
-    recipe = replace(RECIPE, learning_rate=learning_rate)
-    folder = base or default_base()
-    if only_train:
-        sys.stdout.write(_learned(file, owner, minutes, out, folder, replace(recipe, threads=threads)))
-        return
-    report = measure(
-        file, owner, wrong, minutes, moments, out, folder, threads, recipe=recipe, part=part, tell=teller()
-    )
-    if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
-    else:
-        print_report(report, Console())
 
 
 def measure(
@@ -204,7 +164,8 @@ def _around(mine: Person) -> Surroundings:
     return surroundings(exchanges, learned, Bm25Memory(exchanges))
 
 
-def _learned(file: Path, owner: str, minutes: float, out: Path, base: Path, recipe: Recipe) -> str:
+def learn(file: Path, owner: str, minutes: float, out: Path, base: Path, recipe: Recipe) -> str:
+    """How one person's adapter learned, as a JSON document; the adapter lies under `out`."""
     from trainer.bench.learning import learned_adapter  # noqa: PLC0415 -- torch takes seconds to import
 
     someone = read_person(file, _named(senders(file), owner))

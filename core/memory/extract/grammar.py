@@ -9,10 +9,7 @@ PAST = frozenset(
     stole swore fought sought lent bent dealt fed fled lit lay laid meant rose shone wound could would dug
     ended""".split()
 )
-SAME_AS_BASE = frozenset("quit cut hit hurt put set let read beat".split())
-"""Past and base alike: taken for past, where "I read" and "I quit" most often are."""
 NOT_PAST_ED = frozenset("need feed speed bleed breed heed seed proceed succeed exceed embed".split())
-AUXILIARY = frozenset("was were had did could would".split())
 THIRD = {
     "am": "is", "'m": "is", "'ve": "has", "have": "has", "do": "does", "don't": "does not", "haven't": "has not",
     "go": "goes", "can": "can", "can't": "cannot", "will": "will", "won't": "will not", "'ll": "will", "'d": "would",
