@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     train_minutes: float = Field(
         default=90.0,
         gt=0,
-        description="Minutes that a night may take in all: a third of them for reading and judging.",
+        description="What a night may take in all: a third of it is for reading and judging.",
     )
 
     console_host: str = Field(
