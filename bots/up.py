@@ -85,8 +85,7 @@ async def run(locum: Locum, only: Part | None) -> None:
             tasks.create_task(run_workers(path, locum.redis))
             tasks.create_task(keep_adapters(locum.database, models[1]))
             tasks.create_task(keep_purged(locum, path.clock))
-            if night is not None:
-                tasks.create_task(keep_nights(night, lambda sentence: out.print(said(sentence))))
+            tasks.create_task(keep_nights(night, lambda sentence: out.print(said(sentence))))
             tasks.create_task(
                 keep_memory(
                     locum.database,

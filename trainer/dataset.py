@@ -24,6 +24,7 @@ from core.ids import OwnerId
 from core.models.faces import Embedder, embed_questions
 from core.reply.wording import topic_words
 from core.storage.database import Connection, Database
+from trainer.budget import Deadline
 from trainer.history import Said, names_of_people, said_by_all
 from trainer.placeholders import known_names
 from trainer.split import LEARNED, Part, part_of
@@ -104,12 +105,14 @@ async def build_dataset(
     run_id: int | None = None,
     embedder: Embedder | None = None,
     searches: int = MOST_SEARCHES,
+    until: Deadline | None = None,
 ) -> DatasetCounts:
     """Counts of the owner's dataset; with `out`, the windows are written there, all or nothing.
 
     With `run_id`, what that run will learn from is also written down as its examples, with their
     sources, so that forgetting finds them before the first step of training. Without an embedder,
-    memory is searched by words alone; `searches`: for so many windows at most.
+    memory is searched by words alone; `searches`: for so many windows at most, and for fewer where they
+    would not be done by `until`.
     """
     counts = DatasetCounts()
     async with database.owner(owner_id) as connection:
@@ -125,7 +128,8 @@ async def build_dataset(
             model=embedder.name if embedder else "",
         )
         prints = {message: one.fingerprint for message, one in survey.usable.items()}
-        building = _Building(owner, survey, verdicts, around, embedder, counts)
+        pace = Pace(survey.searched, until)
+        building = _Building(owner, pace, verdicts, around, embedder, counts)
         with private_file(out) as file:
             async for stream in conversations(said_by_all(connection, owner_id)):
                 taken = await building.take(stream)
@@ -286,19 +290,46 @@ async def _narrow_facts(
     return frozenset(anywhere), telling
 
 
+class Pace:
+    """Which of the drawn windows there is time to search for: all, or those of the lowest draws.
+
+    A search takes as long as those before it took. Where not all are done in time, a window's draw decides,
+    not its place: else the conversations that are read last would have no memory.
+    """
+
+    def __init__(self, drawn: frozenset[int], until: Deadline | None) -> None:
+        self.drawn = drawn
+        self._until = until
+        self._place = {draw: place for place, draw in enumerate(sorted(drawn))}
+        self._begun = until.left if until else 0.0
+        self._seen = self._searched = 0
+
+    def has_time_for(self, draw: int) -> bool:
+        """Asked once for each drawn window, just before it is searched."""
+        if self._until is None:
+            return True
+        left, waiting = self._until.left, len(self.drawn) - self._seen
+        each = (self._begun - left) / self._searched if self._searched else 0.0
+        share = left / (each * waiting) if each > 0 else 1.0
+        fits = left > 0 and self._place[draw] < share * len(self.drawn)
+        self._seen += 1
+        self._searched += fits
+        return fits
+
+
 class _Building:
     """Windows of one conversation after the other, and the counts of all."""
 
     def __init__(
         self,
         owner: OwnerAndNames,
-        survey: Survey,
+        pace: Pace,
         verdicts: Verdicts,
         around: Surroundings,
         embedder: Embedder | None,
         counts: DatasetCounts,
     ) -> None:
-        self._owner, self._survey, self._verdicts = owner, survey, verdicts
+        self._owner, self._pace, self._verdicts = owner, pace, verdicts
         self._around, self._embedder, self._counts = around, embedder, counts
 
     async def take(self, stream: list[Said]) -> list[Window]:
@@ -324,7 +355,7 @@ class _Building:
 
     async def _window(self, cut: Cut, vectors: dict[int, NDArray[np.float32]]) -> Window:
         draw = draw_of(cut)
-        if not self._is_searched(cut):
+        if not (self._is_searched(cut) and self._pace.has_time_for(draw)):
             return window_of_cut(cut, self._owner, await self._around.without_memory(cut))
         part = part_of(cut.messages[0].stream, cut.messages[0].sent_at)
         around = await self._around.with_memory(cut, vectors.get(draw), part)
@@ -333,7 +364,7 @@ class _Building:
         return window_of_cut(cut, self._owner, around)
 
     def _is_searched(self, cut: Cut) -> bool:
-        return bool(cut.asked) and draw_of(cut) in self._survey.searched
+        return bool(cut.asked) and draw_of(cut) in self._pace.drawn
 
     async def _vectors(self, searched: Sequence[Cut]) -> dict[int, NDArray[np.float32]]:
         if self._embedder is None or not searched:

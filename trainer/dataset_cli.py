@@ -18,6 +18,7 @@ from core.models.weights import find_weights, parameters_of
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
 from core.terminal import said
+from core.training_status import TrainingStatus, read_training
 
 if TYPE_CHECKING:
     from trainer.dataset import DatasetCounts
@@ -98,22 +99,24 @@ def dataset(
 
 
 def status(*, as_json: JsonOption = False) -> None:
-    """Say what L2 is learning from and what not, why, and what leaves this machine for it."""
-    found = asyncio.run(_learning())
+    """Say how far a night is, what serves, what L2 is and is not learning from, and what leaves this machine."""
+    found, training = asyncio.run(_learning())
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        told = {**asdict(found), "training": asdict(training)}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False, default=str))
         return
     console = Console(highlight=False)
-    for sentence in found.sentences:
+    for sentence in (*training.sentences, *found.sentences):
         console.print(said(sentence))
 
 
-async def _learning() -> "Learning":
+async def _learning() -> "tuple[Learning, TrainingStatus]":
     from trainer.learning import what_is_learned  # noqa: PLC0415 -- needs the train extra, and others do not
 
     settings = load_settings()
     async with open_locum(settings) as locum, locum.database.owner(locum.owner_id) as connection:
-        return await what_is_learned(connection, locum.owner_id, settings)
+        training = await read_training(connection, locum.owner_id)
+        return await what_is_learned(connection, locum.owner_id, settings), training
 
 
 async def _made(out: Path | None) -> Made:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,7 +141,7 @@ async def _full(moments: int) -> dict[str, Any]:
     from trainer.wrong_person import wrong_person  # noqa: PLC0415 -- torch
 
     async with open_locum(load_settings()) as locum:
-        night = night_for(locum, 60.0)
+        night = night_for(locum)
         async with locum.database.owner(locum.owner_id) as connection:
             active = await active_adapter(connection, locum.owner_id)
         if active is None or active.base_model != night.base.name:
@@ -177,7 +177,7 @@ async def _leakage(count: int, minutes: float) -> dict[str, Any]:
     from trainer.leakage import measure_leakage  # noqa: PLC0415 -- as above
 
     async with open_locum(load_settings()) as locum:
-        night = night_for(locum, minutes)
+        night = night_for(locum)
         windows, _ = await _held_out(locum)
         _say(f"About {minutes + 2 * count * 1.5:.0f} minutes on one slow core.")
         with TemporaryDirectory(dir=locum.settings.home / "runs", prefix=".shadow-") as scratch:
@@ -185,7 +185,7 @@ async def _leakage(count: int, minutes: float) -> dict[str, Any]:
                 measure_leakage,
                 night.base.folder,
                 windows,
-                night.recipe,
+                replace(night.recipe, minutes=minutes),
                 Path(scratch) / "shadow",
                 count=count,
                 size=Size(threads=night.recipe.threads),
@@ -227,7 +227,7 @@ async def _judged_replies(locum: Locum, judge: Generator, held_out: "list[Moment
     from trainer.figures import BASE, CANDIDATE  # noqa: PLC0415 -- as above
     from trainer.judge import Pair, compare  # noqa: PLC0415 -- as above
 
-    night = night_for(locum, 60.0)
+    night = night_for(locum)
     async with locum.database.owner(locum.owner_id) as connection:
         active = await active_adapter(connection, locum.owner_id)
     if active is None or active.base_model != night.base.name:

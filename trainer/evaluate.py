@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.models.faces import ChatTurn
+from trainer.budget import Deadline
 from trainer.continuations import Reader
 from trainer.examples import Example, Moment, encode
 from trainer.figures import (
@@ -40,6 +41,15 @@ from trainer.likelihood import load_base, room, with_adapters, word_nats
 from trainer.windows import WindowTurn
 
 DRAWS = 2000
+PROBED = 4
+"""Moments that tell how fast this machine judges, before it is decided how many there will be."""
+
+SWAPPED = 1.0
+"""Rows' worth of time that the swapped contexts take, of all speakers together."""
+
+RESERVED = 0.2
+"""Of the time that is left: for the general text, the samples, and once a month the audit set."""
+
 Figures = NDArray[np.float64]
 
 
@@ -54,6 +64,29 @@ class Beside:
 
     def context(self, moment: Moment, *, remembers: bool) -> tuple[WindowTurn, ...]:
         return self.remembered(moment) if remembers and self.remembered else moment.context
+
+
+class TooSlow(Exception):
+    """There is no time for as many moments as a judgement needs; the text says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """By when everything is measured, and how few moments are still a judgement."""
+
+    until: Deadline
+    least: int
+
+    def fitting(self, moments: int, seconds_each: float, rest: float = 0.0) -> int:
+        """How many of so many moments there is time for, each of `seconds_each`, with `rest` seconds to spare."""
+        if seconds_each <= 0:
+            return moments
+        found = min(moments, int(max(0.0, self.until.left - rest) / seconds_each))
+        if found < self.least <= moments:
+            raise TooSlow(
+                f"There is time to judge by {found} moments, and {self.least} are needed: no adapter was made."
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,31 +114,44 @@ def evaluate(
     seed: int = 20,
     keep: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    within: Within | None = None,
 ) -> Evaluation:
     """Every row on the same moments: those whose digests come first, when there are too many.
 
     With `keep`, each row's figures stay in that folder, and a second call does not measure them again.
+    With `within`, the moments that a row was slow at are fewer for all rows; `TooSlow` where too few are left.
     """
     found = {CANDIDATE: candidate, ACTIVE: beside.active, WRONG: beside.wrong_person}
     judged = _Judged(base, {name: folder for name, folder in found.items() if folder}, size)
     chosen = judged.usable(sorted(held_out, key=lambda moment: moment.digest)[: size.moments])
     speakers = [BASE, *([ACTIVE] if beside.active else []), CANDIDATE]
+    rows = _rows(beside)
+    if within:
+        tell("how fast this machine judges")
+        chosen = chosen[: _affordable(judged, chosen, len(rows), size, within)]
     swaps = [chosen[other].context for other in another_context(chosen, seed)]
     drawn = [draw_others(chosen, place, size.candidates, seed) for place in range(len(chosen))]
     measured: dict[str, _Measured] = {}
-    for row in _rows(beside):
+    for place, row in enumerate(rows):
         tell(row.name)
 
-        def measure(row: _Row = row) -> _Measured:
+        def measure(row: _Row = row, chosen: Sequence[Moment] = chosen) -> _Measured:
             contexts = [beside.context(m, remembers=row.remembers) for m in chosen]
             listens = row.name in speakers
             return _Measured(
                 true=judged.nats(row.speaker, _pairs(contexts, chosen)),
-                ranks=judged.ranks(row.speaker, contexts, drawn),
-                swapped=judged.nats(row.speaker, _pairs(swaps, chosen)) if listens else np.zeros(len(chosen)),
+                ranks=judged.ranks(row.speaker, contexts, drawn[: len(chosen)]),
+                swapped=judged.nats(row.speaker, _pairs(swaps[: len(chosen)], chosen))
+                if listens
+                else np.zeros(len(chosen)),
             )
 
+        begun = within.until.left if within else 0.0
         measured[row.name] = _kept(keep, row.name, [moment.digest for moment in chosen], measure)
+        if within and place + 1 < len(rows):
+            each = (begun - within.until.left) / max(1, len(chosen)) * (len(rows) - place - 1)
+            chosen = chosen[: within.fitting(len(chosen), each, rest=RESERVED * within.until.left)]
+    measured = {name: one.first(len(chosen)) for name, one in measured.items()}
     true = {name: one.true for name, one in measured.items()}
     ranks = {name: one.ranks for name, one in measured.items()}
     swapped = {name: measured[name].swapped for name in speakers}
@@ -205,6 +251,10 @@ class _Measured:
     ranks: Figures
     swapped: Figures
 
+    def first(self, moments: int) -> "_Measured":
+        """The same, at the first moments alone."""
+        return _Measured(true=self.true[:moments], ranks=self.ranks[:moments], swapped=self.swapped[:moments])
+
 
 def _kept(
     keep: Path | None, name: str, digests: Sequence[str], measure: Callable[[], _Measured]
@@ -229,6 +279,20 @@ def _rows(beside: Beside) -> list[_Row]:
     wanted = [(BASE, True), (ACTIVE, beside.active), (CANDIDATE, True), (WRONG, beside.wrong_person)]
     rows = [_Row(name=name, speaker=name) for name, there in wanted if there]
     return [*rows, *([_Row(name=MEMORY, speaker=BASE, remembers=True)] if beside.remembered else [])]
+
+
+def _affordable(judged: "_Judged", chosen: Sequence[Moment], rows: int, size: Size, within: Within) -> int:
+    """How many moments all rows are done at in time, by what a few of them take the base."""
+    few = list(chosen[:PROBED])
+    if not few:
+        return 0
+    drawn = [draw_others(chosen, place, size.candidates, 0) for place in range(len(few))]
+    contexts = [moment.context for moment in few]
+    begun = within.until.left
+    judged.nats(BASE, _pairs(contexts, few))
+    judged.ranks(BASE, contexts, drawn)
+    each = (begun - within.until.left) / len(few)
+    return within.fitting(len(chosen), each * (rows + SWAPPED), rest=RESERVED * within.until.left)
 
 
 def _pairs(

@@ -16,6 +16,7 @@ from core.errors import BadInput, ModelError
 from core.models.faces import ChatTurn, Generator, Sampling
 from core.models.turns import CONTROL
 from core.reply.wording import checkable_details, words
+from trainer.budget import Deadline
 from trainer.duplicates import near_duplicates
 from trainer.matrix import shape_of
 from trainer.placeholders import EVERYDAY, PLACEHOLDER, conceal_personal
@@ -81,6 +82,8 @@ class Against:
     judge: Generator | None = None
     outside: bool = True
     """The judge is on another machine."""
+    until: Deadline | None = None
+    """From then on nothing more is judged."""
 
 
 async def filter_examples(windows: Sequence[Window], against: Against) -> Filtered:
@@ -215,7 +218,12 @@ async def _judged(windows: Sequence[Window], against: Against) -> tuple[list[str
     if of < CONTROLS or right < QUALIFIED * of:
         return nothing, f"Not run: {against.judge.name} judged {right} of {of} planted controls rightly."
     faults: list[str] = []
+    unjudged = 0
     for window in windows:
+        if against.until is not None and against.until.passed:
+            faults.append("")
+            unjudged += 1
+            continue
         judged = window.kind in {Task.MEMORY_SELF, Task.MEMORY_THIRD} and window.question != "unanswerable"
         facts = [against.facts[each] for each in window.facts] if judged else []
         sendable = judged and all(fact.may_leave or not against.outside for fact in facts)
@@ -226,7 +234,8 @@ async def _judged(windows: Sequence[Window], against: Against) -> tuple[list[str
             else "good"
         )
         faults.append("the judge found it bad" if verdict == "bad" else "")
-    return faults, f"Judged by {against.judge.name}: {right} of {of} planted controls right."
+    late = f" {unjudged} were not judged for want of time." if unjudged else ""
+    return faults, f"Judged by {against.judge.name}: {right} of {of} planted controls right.{late}"
 
 
 async def _tried(judge: Generator, against: Against) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -29,13 +30,16 @@ from core.memory.retention import keep_retention
 from core.models.faces import Embedder
 from core.models.serving import MANIFEST, adapter_folder, read_manifest
 from core.storage.database import Connection, Database
+from core.storage.purge import wait_for_purge
 from trainer import adapters, preferences, runs
 from trainer.audit import Audits, audited_of, unseen
+from trainer.budget import Budget, Clock, deadline
 from trainer.convert import Base, for_llama
 from trainer.dataset import build_dataset, drop_examples, is_learned, read_windows, write_examples
 from trainer.figures import Canary, evaluation_of
 from trainer.gate import Bounds, Verdict, judge
 from trainer.history import Said, said_by_all
+from trainer.machine import available_bytes, device_name, objection_of_machine
 from trainer.preparation import (
     Changed,
     Making,
@@ -50,6 +54,7 @@ from trainer.preparation import (
     write_samples,
     write_windows,
 )
+from trainer.progress import Progress, written_down
 from trainer.recipe import Recipe
 from trainer.runs import Run, Step
 from trainer.split import Part
@@ -77,8 +82,18 @@ class Night:
     """How examples are synthesised, and by whom they are judged."""
     wrong_person: bool = True
     """Judge an adapter of somebody else's beside the candidate; it is trained once for each base."""
+    budget: Budget = field(default_factory=Budget)
+    progress: Progress = field(default_factory=Progress)
+    """Where the night stands, for whoever looks."""
+    memory: Callable[[], int | None] = available_bytes
+    clock: Clock = time.monotonic
     on_step: Callable[[str], None] = lambda _: None
     tell: Callable[[str], None] = lambda _: None
+
+    def enter(self, step: Step) -> None:
+        """That step begins."""
+        self.progress.enter(step)
+        self.on_step(step)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -106,6 +121,12 @@ TRIES = 3
 """Readings of memory in one run, where it changes meanwhile."""
 
 
+MORE_MINUTES = "Give a night more minutes (LOCUM_TRAIN_MINUTES), or choose a smaller LOCUM_BASE_MODEL."
+
+CONTROL_SHARE = 1 / 6
+"""Of the minutes for judging, that training the wrong person may take in the one night that it is trained."""
+
+
 class NotTonight(LocumError):
     """There is no adapter to be had from what is there; the text says why."""
 
@@ -116,15 +137,18 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
     With `from_step` the run that was cut short does that step and all after it again.
     """
     with runs.only_one(night.home):
+        await wait_for_purge(night.database, night.owner_id)
         run = await snapshot(night, from_step)
         try:
-            outcome = await _decided(night, run)
-            if outcome is None:
-                await prepare(night, run)
-                await sft(night, run)
-                await dpo(night, run)
-                await evaluate(night, run)
-                outcome = await promote(night, run, gate(night, run))
+            async with written_down(night.database, night.owner_id, run.id, night.progress):
+                outcome = await _decided(night, run)
+                if outcome is None:
+                    check_machine(night)
+                    await prepare(night, run)
+                    await sft(night, run)
+                    await dpo(night, run)
+                    await evaluate(night, run)
+                    outcome = await promote(night, run, gate(night, run))
         except NotTonight as reason:
             outcome = Outcome(run_id=run.id, state="skipped", sentence=str(reason))
         except Exception as error:
@@ -141,7 +165,7 @@ async def nightly(night: Night, from_step: Step | None = None) -> Outcome:
 
 async def snapshot(night: Night, from_step: Step | None) -> Run:
     """The run that goes on, where one was cut short and still can; else a new one."""
-    night.on_step(Step.SNAPSHOT)
+    night.enter(Step.SNAPSHOT)
     await keep_retention(night.database, night.owner_id, datetime.now(UTC))
     async with night.database.owner(night.owner_id) as connection:
         run = await _resumed(connection, night, from_step)
@@ -205,14 +229,19 @@ async def prepare(night: Night, run: Run) -> None:
 
 async def dataset(night: Night, run: Run) -> None:
     """What may be learned from, on disk and as rows that forgetting finds; anew if some of it is gone."""
-    night.on_step(Step.DATASET)
+    night.enter(Step.DATASET)
     if run.has(Step.DATASET) and not await _still_stands(night, run):
         run.undo_from(Step.DATASET)
     if not run.has(Step.DATASET):
         file = run.path("dataset.jsonl")
         try:
             counts = await build_dataset(
-                night.database, night.owner_id, file, run_id=run.id, embedder=night.embedder
+                night.database,
+                night.owner_id,
+                file,
+                run_id=run.id,
+                embedder=night.embedder,
+                until=deadline(night.budget.seconds_of(Step.DATASET), night.clock),
             )
         except psycopg.errors.ForeignKeyViolation:
             raise Changed from None
@@ -226,13 +255,14 @@ async def dataset(night: Night, run: Run) -> None:
 
 async def synthesise(night: Night, run: Run) -> None:
     """Examples from facts that anyone may know, on disk and as rows, beside those of real replies."""
-    night.on_step(Step.SYNTHESISE)
+    night.enter(Step.SYNTHESISE)
     if not run.has(Step.SYNTHESISE):
         real = read_windows(run.path("dataset.jsonl"))
         memory = await read_memory_of(night.database, night.owner_id)
         if night.making.teacher:
             night.tell(f"{night.making.teacher.name} is sent facts that anyone may know, and no message.")
-        made, counts = await make_examples(memory, real, night.making)
+        until = deadline(night.budget.seconds_of(Step.SYNTHESISE), night.clock)
+        made, counts = await make_examples(memory, real, replace(night.making, until=until))
         file = run.path("synthesised.jsonl")
         write_windows(file, made)
         try:
@@ -249,7 +279,7 @@ async def synthesise(night: Night, run: Run) -> None:
 
 async def filter_(night: Night, run: Run) -> None:
     """What is learned, in `examples.jsonl` and as rows, and nothing else; then a look at whether it all stands."""
-    night.on_step(Step.FILTER)
+    night.enter(Step.FILTER)
     if not run.has(Step.FILTER):
         windows = [
             window
@@ -257,7 +287,8 @@ async def filter_(night: Night, run: Run) -> None:
             for window in read_windows(run.path(name))
         ]
         memory = await read_memory_of(night.database, night.owner_id)
-        done = await filter_all(memory, windows, night.making)
+        until = deadline(night.budget.seconds_of(Step.FILTER), night.clock)
+        done = await filter_all(memory, windows, replace(night.making, until=until))
         file = run.path("examples.jsonl")
         write_windows(file, done.kept)
         write_samples(run.path(runs.SAMPLES), done)
@@ -315,6 +346,11 @@ async def _still_stands(night: Night, run: Run) -> bool:
         return wanted <= usable and not await _objection(connection, night, run)
 
 
+def check_machine(night: Night) -> None:
+    if objection := objection_of_machine(night.base.folder, night.recipe, night.memory()):
+        raise NotTonight(objection)
+
+
 def check_enough(night: Night, windows: list[Window]) -> None:
     turns = Counter[Part]()
     for window in windows:
@@ -347,7 +383,7 @@ def check_clean(night: Night, windows: list[Window]) -> None:
 
 async def sft(night: Night, run: Run) -> None:
     """The adapter's weights in `sft/`, in place once they are whole; cut short, it goes on from its checkpoint."""
-    night.on_step(Step.SFT)
+    night.enter(Step.SFT)
     if not run.has(Step.SFT):
         with stoppable() as stopped:
             await asyncio.to_thread(_train, night, run, stopped)
@@ -362,6 +398,7 @@ def _train(night: Night, run: Run, stopped: threading.Event) -> None:
 
     recipe = night.recipe
     tokenizer, model = load_base(night.base.folder, recipe.threads)
+    night.progress.on(device_name(str(model.device.type), recipe.threads))
     most = room(model, recipe.window_tokens)
     learned = _examples(tokenizer, run, Part.TRAIN, most)
     validation = _examples(tokenizer, run, Part.VALIDATION, most)[: recipe.validation_windows]
@@ -371,10 +408,13 @@ def _train(night: Night, run: Run, stopped: threading.Event) -> None:
 
     def tell(progress: Progress) -> None:
         _go_on(stopped)
-        night.tell(
+        by_time = progress.seconds / max(60 * recipe.minutes, 1e-9)
+        told = (
             f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, "
             f"{progress.bits_per_byte:.3f} bits/byte on the validation part"
         )
+        night.progress.at(max(progress.step / max(progress.steps, 1), by_time), told)
+        night.tell(told)
 
     unfinished = run.path("sft.unfinished")
     runs.remove(run.path("sft"))
@@ -415,7 +455,7 @@ def _go_on(stopped: threading.Event) -> None:
 
 async def dpo(night: Night, run: Run) -> None:
     """What the owner made of drafts, learned on top; the weights in `dpo/`, where there was anything to learn."""
-    night.on_step(Step.DPO)
+    night.enter(Step.DPO)
     if not run.has(Step.DPO):
         _check_weights(run, run.path("sft"), Step.SFT)
         file = run.path("preferences.jsonl")
@@ -444,6 +484,7 @@ def _prefer(night: Night, run: Run, stopped: threading.Event) -> dict[str, Any]:
 
     def tell(sentence: str) -> None:
         _go_on(stopped)
+        night.progress.at(0.0, sentence)
         night.tell(sentence)
 
     choices = preferences.read_preferences(run.path("preferences.jsonl"))
@@ -461,7 +502,7 @@ def _prefer(night: Night, run: Run, stopped: threading.Event) -> dict[str, Any]:
 
 async def evaluate(night: Night, run: Run) -> None:
     """Figures of base, active adapter and candidate on the held-out part, in `eval.json`."""
-    night.on_step(Step.EVALUATE)
+    night.enter(Step.EVALUATE)
     if not run.has(Step.EVALUATE):
         _check_weights(run, _candidate(run), Step.DPO)
         async with night.database.owner(night.owner_id) as connection:
@@ -475,7 +516,7 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
     from trainer import evaluate as evaluation  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.examples import moments  # noqa: PLC0415 -- as above
     from trainer.recollection import Recollection  # noqa: PLC0415 -- scikit-learn
-    from trainer.wrong_person import wrong_person  # noqa: PLC0415 -- torch
+    from trainer.wrong_person import MINUTES, wrong_person  # noqa: PLC0415 -- torch
 
     incumbent = active.name if active and active.base_model == night.base.name else ""
     folder = adapter_folder(night.home, incumbent) if incumbent else None
@@ -485,11 +526,16 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
         for part in (Part.HELD_OUT, Part.AUDIT)
     )
 
+    until = deadline(night.budget.seconds_of(Step.EVALUATE), night.clock)
+    begun = night.clock()
+
     def tell(row: str) -> None:
         _go_on(stopped)
+        night.progress.at((night.clock() - begun) / max(until.at - begun, 1e-9), f"judging: {row}")
         night.tell(f"judging: {row}")
 
-    control = wrong_person(night.home, night.base, night.recipe, tell) if night.wrong_person else None
+    short = min(MINUTES, CONTROL_SHARE * night.budget.minutes_of(Step.EVALUATE))
+    control = wrong_person(night.home, night.base, night.recipe, tell, short) if night.wrong_person else None
     beside = evaluation.Beside(
         active=folder if folder and read_manifest(folder) else None,
         wrong_person=control,
@@ -500,16 +546,20 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
         batch_tokens=night.recipe.batch_tokens,
         threads=night.recipe.threads,
     )
-    found = evaluation.evaluate(
-        night.base.folder,
-        _candidate(run),
-        beside,
-        held_out,
-        night.canaries,
-        size=size,
-        seed=night.recipe.seed,
-        tell=tell,
-    )
+    try:
+        found = evaluation.evaluate(
+            night.base.folder,
+            _candidate(run),
+            beside,
+            held_out,
+            night.canaries,
+            size=size,
+            seed=night.recipe.seed,
+            tell=tell,
+            within=evaluation.Within(until=until, least=night.bounds.least_moments),
+        )
+    except evaluation.TooSlow as reason:
+        raise NotTonight(f"{reason} {MORE_MINUTES}") from None
     audit = Audits(night.home, night.owner_id).this_month(
         datetime.now(UTC),
         run.id,
@@ -524,7 +574,7 @@ def _evaluate(night: Night, run: Run, active: adapters.Adapter | None, stopped: 
 
 def gate(night: Night, run: Run) -> Verdict:
     """Whether the candidate may serve, with reasons."""
-    night.on_step(Step.GATE)
+    night.enter(Step.GATE)
     if not run.has(Step.GATE):
         told = run.read(Step.EVALUATE)
         verdict = judge(evaluation_of(told), night.bounds, audited=audited_of(told))
@@ -539,7 +589,7 @@ def gate(night: Night, run: Run) -> Verdict:
 
 async def promote(night: Night, run: Run, verdict: Verdict) -> Outcome:
     """The candidate serves, or its weights go; in one transaction with a last look at its sources."""
-    night.on_step(Step.PROMOTE)
+    night.enter(Step.PROMOTE)
     name = f"l2-{run.id}"
     if verdict.promoted:
         note = await _place(night, run, name)

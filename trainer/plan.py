@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.memory.retraining import retraining_due
 from core.storage.database import Connection
 from trainer.dataset import build_dataset, read_windows
 from trainer.nightly import Night, NotTonight, check_enough
 
 LEAST_NEW = 50
 """Turns of the owner's since the last run that ended: fewer change no adapter that an interval could tell."""
+
+RELEARNING = " An adapter that served learned from something that is gone: it is trained anew without it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,9 @@ class Plan:
     too_little: str
     """Why there would be no adapter; empty where there is enough."""
     too_little_new: str
+    """Why a night would not be worth its while; empty where it is, or where one is due all the same."""
+    relearning: bool = False
+    """What an adapter had learned had to go: a night is due although little is new."""
 
 
 async def plan(night: Night) -> Plan:
@@ -37,15 +43,17 @@ async def plan(night: Night) -> Plan:
         too_little = _objection(night, file)
     async with night.database.owner(night.owner_id) as connection:
         new = await _new_messages(connection, night)
+        relearning = await retraining_due(connection, night.owner_id)
     too_little_new = (
         f"Only {new} messages of yours are new since the last run, and {LEAST_NEW} are worth a night: "
         "'locum train --now' trains all the same."
-        if new < LEAST_NEW
+        if new < LEAST_NEW and not relearning
         else ""
     )
+    why = RELEARNING if relearning else ""
     sentence = too_little or (
         f"{counts.windows.get('train', 0)} windows to learn from on {night.base.name}, "
-        f"{counts.windows.get('held_out', 0)} held out to judge by; {new} messages of yours are new."
+        f"{counts.windows.get('held_out', 0)} held out to judge by; {new} messages of yours are new.{why}"
     )
     return Plan(
         sentence=sentence,
@@ -56,6 +64,7 @@ async def plan(night: Night) -> Plan:
         new_messages=new,
         too_little=too_little,
         too_little_new=too_little_new,
+        relearning=relearning,
     )
 
 

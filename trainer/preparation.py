@@ -12,6 +12,7 @@ from core.memory.profiles import Style, read_profile
 from core.models.faces import Generator
 from core.reply.wording import is_deferral
 from core.storage.database import Connection, Database
+from trainer.budget import Deadline
 from trainer.dataset import is_learned, line_of, private_file
 from trainer.filters import Against, Filtered, filter_examples
 from trainer.history import names_of_people, said_by_all
@@ -41,6 +42,8 @@ class Making:
     teacher: Generator | None = None
     outside: bool = True
     """The teacher is on another machine."""
+    until: Deadline | None = None
+    """From then on the teacher is asked nothing more: what it did not word or judge goes without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,12 @@ async def make_examples(
     counts = SynthesisCounts()
     taught = (
         await ask_teacher(
-            making.teacher, memory.facts, memory.voice.owner, outside=making.outside, counts=counts
+            making.teacher,
+            memory.facts,
+            memory.voice.owner,
+            outside=making.outside,
+            counts=counts,
+            until=making.until,
         )
         if making.teacher
         else []
@@ -123,6 +131,7 @@ async def filter_all(memory: Memory, windows: Sequence[Window], making: Making) 
         verdicts=memory.verdicts,
         judge=making.teacher,
         outside=making.outside,
+        until=making.until,
     )
     return await filter_examples(windows, against)
 

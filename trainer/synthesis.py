@@ -22,6 +22,7 @@ from core.models.faces import ChatTurn, Generator, Sampling
 from core.reply.compose import describe_style
 from core.reply.prompt import Line, PromptContext, prompt_turns
 from core.vocabulary import ChatKind
+from trainer.budget import Deadline
 from trainer.matrix import Item, items_of, unanswerable
 from trainer.split import Part
 from trainer.tasks import SHARE_OF, SYSTEMS, WEIGHTS, Reasoning, Task, reasoned
@@ -239,7 +240,13 @@ _LIST: TypeAdapter[list[_Worded]] = TypeAdapter(list[_Worded])
 
 
 async def ask_teacher(
-    teacher: Generator, facts: Sequence[Teachable], owner: str, *, outside: bool, counts: SynthesisCounts
+    teacher: Generator,
+    facts: Sequence[Teachable],
+    owner: str,
+    *,
+    outside: bool,
+    counts: SynthesisCounts,
+    until: Deadline | None = None,
 ) -> list[Item]:
     """Items that the teacher words, four facts at a time; what is no answer is counted, and left out."""
     counts.teacher = teacher.name
@@ -251,7 +258,8 @@ async def ask_teacher(
 
     async def one(fact: Teachable) -> list[Item]:
         async with gate:
-            return await _worded(teacher, fact, owner)
+            late = until is not None and until.passed
+            return [] if late else await _worded(teacher, fact, owner)
 
     answered = await asyncio.gather(*(one(fact) for fact in asked))
     counts.untaught += sum(not items for items in answered)

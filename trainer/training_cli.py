@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
@@ -24,19 +23,18 @@ from core.models.threads import choose_threads, usable_cores
 from core.models.weights import find_weights, parameters_of
 from core.runtime import Locum, open_locum
 from core.settings import load_settings
+from core.training_status import gain_of
 from trainer import dataset_cli
 from trainer.adapters import Adapter, find_adapter, list_adapters, promote, retire, rollback
 from trainer.recipe import Recipe
 from trainer.runs import Step
+from trainer.shown import Shown, shown_progress
+from trainer.watch import Watch, watch_acceptance
 
 if TYPE_CHECKING:
+    from trainer.budget import Budget
     from trainer.nightly import Night, Outcome
     from trainer.plan import Plan
-
-TELL_SECONDS = 5.0
-
-TRAINING_SHARE = 2 / 3
-"""Of the minutes that LOCUM_TRAIN_MINUTES gives a night; the rest is for reading and judging."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 NameArgument = Annotated[str, typer.Argument(help="As 'locum adapters list' shows it.")]
@@ -56,8 +54,7 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Of training itself; judging comes on top. Without: two thirds of LOCUM_TRAIN_MINUTES.",
-            min=0.1,
+            help="Of the whole night; without it, LOCUM_TRAIN_MINUTES.", min=0.1, show_default=False
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -65,7 +62,10 @@ def train(
     """Train an adapter on your own replies, judge it, and serve it if it is shown to be better."""
     if context.invoked_subcommand:
         return
-    told = asyncio.run(_train(now=now, from_step=from_step, dry_run=dry_run, minutes=minutes))
+    with shown_progress() as shown:
+        told = asyncio.run(
+            _train(now=now, from_step=from_step, dry_run=dry_run, minutes=minutes, shown=shown)
+        )
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
@@ -73,7 +73,7 @@ def train(
 
 
 async def _train(
-    *, now: bool, from_step: Step | None, dry_run: bool, minutes: float | None
+    *, now: bool, from_step: Step | None, dry_run: bool, minutes: float | None, shown: "Shown"
 ) -> dict[str, Any]:
     from trainer.learning import what_leaves  # noqa: PLC0415 -- needs the train extra, and others do not
     from trainer.nightly import nightly  # noqa: PLC0415 -- as above
@@ -81,11 +81,12 @@ async def _train(
 
     os.nice(19)  # replies come first, also before reading the history
     async with open_locum(load_settings()) as locum, AsyncExitStack() as opened:
-        night = await _night(locum, minutes or locum.settings.train_minutes * TRAINING_SHARE, opened)
+        night = await _night(locum, minutes, shown, opened)
         planned: Plan = await plan(night)
         leaves = what_leaves(locum.settings)
         if dry_run:
             return {**asdict(planned), "leaves": leaves, "sentence": f"{planned.sentence} {leaves}"}
+        await _watched(locum, night.tell)
         night.tell(leaves)
         if planned.too_little_new and not now and from_step is None:
             return {"state": "skipped", "sentence": planned.too_little_new}
@@ -93,25 +94,35 @@ async def _train(
         return asdict(outcome)
 
 
-async def _night(locum: Locum, minutes: float, opened: AsyncExitStack) -> "Night":
+async def _watched(locum: Locum, tell: Callable[[str], None]) -> None:
+    """What serves now is what a night is judged against: first a look at whether it should."""
+    async with locum.database.owner(locum.owner_id) as connection:
+        seen = await watch_acceptance(connection, locum.owner_id, locum.settings.home)
+    if seen and seen.alarm:
+        tell(seen.sentence)
+
+
+async def _night(locum: Locum, minutes: float | None, shown: "Shown", opened: AsyncExitStack) -> "Night":
     """What a run needs, with who searches memory for it and who words its questions."""
     from trainer.preparation import Making  # noqa: PLC0415 -- needs the train extra
 
-    settings, night = locum.settings, night_for(locum, minutes)
+    settings, night = locum.settings, night_for(locum, minutes, shown)
     embedder = await _embedder(locum, opened)
     making = Making(
         reasoning=settings.reasoning,
         parameters=parameters_of(night.base.folder),
-        teacher=await _teacher(locum, opened),
+        teacher=await _teacher(locum, shown, opened),
         outside=leaves_machine(settings.teacher_url),
     )
     return replace(night, embedder=embedder, making=making)
 
 
-def night_for(locum: Locum, minutes: float) -> "Night":
+def night_for(locum: Locum, minutes: float | None = None, shown: "Shown | None" = None) -> "Night":
     """What is trained and judged, from the settings."""
+    from trainer.budget import Budget  # noqa: PLC0415 -- needs the train extra
     from trainer.convert import Base  # noqa: PLC0415 -- needs the train extra
     from trainer.nightly import Night  # noqa: PLC0415 -- as above
+    from trainer.progress import Progress  # noqa: PLC0415 -- as above
 
     settings = locum.settings
     weights = find_weights(settings.home, settings.base_model)
@@ -120,23 +131,32 @@ def night_for(locum: Locum, minutes: float) -> "Night":
         folder=torch_folder(settings.home, weights),
         gguf=weights.gguf,
     )
-    threads = choose_threads(usable_cores()).train
+    budget, shown = Budget(minutes=minutes or settings.train_minutes), shown or Shown()
     return Night(
         database=locum.database,
         owner_id=locum.owner_id,
         home=settings.home,
         base=base,
-        recipe=replace(Recipe(), minutes=minutes, threads=threads),
-        tell=_teller(),
+        recipe=_recipe(budget),
+        budget=budget,
+        progress=Progress(budget, listen=shown.standing),
+        tell=shown.say,
     )
 
 
-async def _teacher(locum: Locum, opened: AsyncExitStack) -> Generator | None:
+def _recipe(budget: "Budget") -> Recipe:
+    """The default one, within the night's minutes and this machine's cores."""
+    preferring = replace(Recipe().preferring, minutes=budget.minutes_of(Step.DPO))
+    threads = choose_threads(usable_cores()).train
+    return replace(Recipe(), minutes=budget.minutes_of(Step.SFT), preferring=preferring, threads=threads)
+
+
+async def _teacher(locum: Locum, shown: "Shown", opened: AsyncExitStack) -> Generator | None:
     """Who words questions and judges them; templates do without, and no judge stands in."""
     try:
         teacher = await open_teacher(locum.settings)
     except ModelUnavailable as error:
-        _teller()(f"{error} Examples are made from templates tonight.")
+        shown.say(f"{error} Examples are made from templates tonight.")
         return None
     if teacher is not None:
         opened.push_async_callback(teacher.close)
@@ -151,19 +171,6 @@ async def _embedder(locum: Locum, opened: AsyncExitStack) -> Embedder | None:
         return None
     opened.push_async_callback(embedder.close)
     return embedder
-
-
-def _teller() -> Callable[[str], None]:
-    """Progress for whoever looks, on standard error, now and then."""
-    console, last = Console(stderr=True, highlight=False), 0.0
-
-    def tell(sentence: str) -> None:
-        nonlocal last
-        if not sentence.startswith("step ") or time.monotonic() - last > TELL_SECONDS:
-            last = time.monotonic()
-            console.print(sentence, markup=False)
-
-    return tell
 
 
 def show_list(*, as_json: JsonOption = False) -> None:
@@ -188,8 +195,7 @@ def show_list(*, as_json: JsonOption = False) -> None:
 
 def gained(adapter: Adapter) -> str:
     """The paired difference to the base, with its interval; empty where it was not measured."""
-    gain = adapter.scores.get("against_base")
-    return f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]" if gain else ""
+    return gain_of(adapter.scores.get("against_base"))
 
 
 def show_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
@@ -244,6 +250,19 @@ def retire_one(name: NameArgument, *, as_json: JsonOption = False) -> None:
     else:
         files = f" The files of {', '.join(gone)} are deleted." if gone else ""
         typer.echo(f"{name} is retired.{files}")
+
+
+def watch(*, as_json: JsonOption = False) -> None:
+    """Look whether you still take what the active version drafts, and roll it back where you do not."""
+
+    async def work(locum: Locum) -> Watch | None:
+        async with locum.database.owner(locum.owner_id) as connection:
+            return await watch_acceptance(connection, locum.owner_id, locum.settings.home)
+
+    found = _with_locum(work)
+    nothing = {"alarm": False, "sentence": "There is nothing to watch yet: too few verdicts of yours."}
+    told = asdict(found) if found else nothing
+    typer.echo(json.dumps(told, indent=2) if as_json else told["sentence"])
 
 
 def show_difference(name: NameArgument, other: NameArgument, *, as_json: JsonOption = False) -> None:
@@ -313,6 +332,7 @@ def register(app: typer.Typer) -> None:
     adapters.command("show")(show_one)
     adapters.command("promote")(promote_one)
     adapters.command("rollback")(roll_back)
+    adapters.command("watch")(watch)
     adapters.command("diff")(show_difference)
     adapters.command("export")(export_one)
     adapters.command("retire")(retire_one)

@@ -23,6 +23,8 @@ LEAST_BEFORE = 30
 
 MOST_BEFORE = 200
 
+ROLLED_BACK = ", so it was rolled back"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
@@ -61,10 +63,17 @@ async def watch_acceptance(connection: Connection, owner_id: OwnerId, home: Path
     alarm = cusum(since, rate_before) > LIMIT
     sentence = f"You took {rate:.0%} of its {len(since)} drafts, and {rate_before:.0%} of the {len(before)} before it"
     if alarm:
-        await rollback(connection, owner_id, home)
+        serving = await rollback(connection, owner_id, home)
         await connection.execute(
             "UPDATE adapters SET state = 'refused', reason = %s WHERE owner_id = %s AND id = %s",
             [f"Rolled back by itself: {sentence}.", owner_id, active.id],
+        )
+        await connection.execute(
+            """
+            INSERT INTO audit (owner_id, actor, action, subject)
+            VALUES (%s, 'locum', 'adapter.rolled_back',
+                    jsonb_build_object('adapter', %s::text, 'serving', %s::text, 'verdicts', %s::integer))""",
+            [owner_id, active.name, serving.name if serving else "", len(since)],
         )
     return Watch(
         adapter=active.name,
@@ -72,7 +81,7 @@ async def watch_acceptance(connection: Connection, owner_id: OwnerId, home: Path
         rate_before=rate_before,
         rate=rate,
         alarm=alarm,
-        sentence=f"{sentence}{': it was rolled back' if alarm else ''}.",
+        sentence=f"{active.name}: {sentence[0].lower()}{sentence[1:]}{ROLLED_BACK if alarm else ''}.",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from core.sample.compile import OWNER_NAME, OWNER_ZONE, compile_sample, read_scripts
 from trainer.convert import Base
 from trainer.history import Said
-from trainer.recipe import Recipe
+from trainer.recipe import Preferring, Recipe
 from trainer.windows import OwnerAndNames, Window, windows
 
 MINUTES = 4.0
@@ -25,13 +25,18 @@ EVERY = 8
 """Each eighth window chooses among states."""
 
 
-def wrong_person(home: Path, base: Base, recipe: Recipe, tell: Callable[[str], None]) -> Path:
-    """The control's folder, trained now where this base has none."""
+def wrong_person(
+    home: Path, base: Base, recipe: Recipe, tell: Callable[[str], None], minutes: float = MINUTES
+) -> Path:
+    """The control's folder, trained now where this base has none that was given as long."""
     from trainer.examples import encode  # noqa: PLC0415 -- torch takes seconds to import
     from trainer.likelihood import load_base, room  # noqa: PLC0415 -- as above
     from trainer.sft import train  # noqa: PLC0415 -- as above
 
-    told = {"base": base.name, "recipe": asdict(replace(recipe, minutes=MINUTES, threads=1))}
+    told = {
+        "base": base.name,
+        "recipe": asdict(replace(recipe, minutes=minutes, threads=1, preferring=Preferring())),
+    }
     name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     folder = home / "controls" / name
     if (folder / "control.json").is_file():
@@ -42,7 +47,7 @@ def wrong_person(home: Path, base: Base, recipe: Recipe, tell: Callable[[str], N
     found = sorted(sample_windows(), key=lambda window: window.digest)
     examples = [example for window in found if (example := encode(tokenizer, window.turns, most))]
     chosen_by, learned = examples[::EVERY], [e for place, e in enumerate(examples) if place % EVERY]
-    short = replace(recipe, minutes=min(recipe.minutes, MINUTES))
+    short = replace(recipe, minutes=min(recipe.minutes, minutes))
     done = train(model, learned, chosen_by[: recipe.validation_windows], short, folder)
     (folder / "control.json").write_text(json.dumps({**told, "training": asdict(done)}, indent=2))
     return folder

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from core.bot import CardDraft, CardQuestion, Evidence
 from core.events import ChatRef, Person
 from core.ids import ChatId, ContactId, FactId, SummaryId, TopicId, TurnId
+from core.training_status import TrainingStatus
 from core.vocabulary import DraftState, Mode, Origin, TurnState
 
 
@@ -218,6 +219,8 @@ class Board(Protocol):
     async def why(self, turn_id: TurnId) -> tuple[Stage, ...]: ...
 
     async def memory(self, contact_id: ContactId) -> Memory: ...
+
+    async def training(self) -> TrainingStatus: ...
 
     async def correct_fact(self, fact_id: FactId, statement: str) -> None: ...
 

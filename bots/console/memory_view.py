@@ -17,7 +17,9 @@ from bots.console.board import (
 )
 from bots.console.desk_view import draw_evidence
 from bots.console.parts import GROW, SEND_ON_ENTER, Rows, button, tag, value_of, when
+from bots.console.training_view import TrainingPart
 from core.ids import FactId
+from core.training_status import TrainingStatus
 
 OWNER_SEES = "You see all of it. A chat sees only what everyone in it may know."
 NOTHING_KNOWN = "Nothing yet. Facts appear as conversations are read."
@@ -66,6 +68,7 @@ class MemoryPane:
                 sessions = tag("ul", "facts", aria_label="Sessions")
                 self._versions_head = tag("h3", "eyebrow", "How this profile changed")
                 versions = tag("ul", "facts", aria_label="Profile versions")
+            self._training = TrainingPart()
             with tag("footer", "status", aria_label="Status"):
                 tag("h3", "eyebrow", "Services and models")
                 health = tag("ul", "health", aria_label="Services and models")
@@ -121,6 +124,9 @@ class MemoryPane:
 
     def show_health(self, parts: Sequence[Health]) -> None:
         self._health.show(parts)
+
+    def show_training(self, training: TrainingStatus) -> None:
+        self._training.show(training)
 
     # ── finding ──────────────────────────────────────────────────────────────────────────────
 

@@ -191,3 +191,4 @@ class Page:
         memory = await self._board.memory(played.contact_id) if played else None
         self._memory.show(memory, played.person.name if played else "")
         self._memory.show_health(await self._board.health())
+        self._memory.show_training(await self._board.training())

@@ -17,6 +17,7 @@ from core.ids import ChatId, ContactId, FactId, OwnerId, TurnId
 from core.memory.facts import bury_fact, correct_fact, hide_fact, pin_fact
 from core.policy import pause, set_kill_switch, set_mode
 from core.storage.database import Connection, Database
+from core.training_status import TrainingStatus, read_training
 from core.vocabulary import Mode
 
 Probe = Callable[[], Awaitable[Health]]
@@ -65,6 +66,10 @@ class PostgresBoard:
     async def memory(self, contact_id: ContactId) -> Memory:
         async with self._look() as connection:
             return await read_memory(connection, self._owner_id, contact_id)
+
+    async def training(self) -> TrainingStatus:
+        async with self._look() as connection:
+            return await read_training(connection, self._owner_id)
 
     async def correct_fact(self, fact_id: FactId, statement: str) -> None:
         async with self._look() as connection:

@@ -16,11 +16,18 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.errors import StorageError
+from core.ids import OwnerId
+from core.storage.database import Database
 
 LOCK_SECONDS = 60
 """How long one table is waited for: it is locked while it is written anew."""
 
 REWRITE_SECONDS = 60.0
+
+LOCK = 0x10C07_9042
+"""Held while a purge runs, by its number, until its connection closes."""
+
+WAIT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,7 @@ async def purge(conninfo: str, redis: Redis) -> Purged:
     """
     began = time.monotonic()
     async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
         tables = await _tables(connection)
         for table in tables:
@@ -52,6 +60,26 @@ async def purge(conninfo: str, redis: Redis) -> Purged:
         log=log,
         redis=await _rewrite_redis(redis),
     )
+
+
+async def wait_for_purge(database: Database, owner_id: OwnerId, seconds: float = WAIT_SECONDS) -> None:
+    """Return once no purge runs; `StorageError` when one runs for longer than that.
+
+    It asks in short transactions: one that waited would keep old row versions alive, which the purge is for.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while await _is_purging(database, owner_id):  # noqa: ASYNC110 -- another process may purge
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise StorageError("A purge is still under way: try again when it is over.") from None
+
+
+async def _is_purging(database: Database, owner_id: OwnerId) -> bool:
+    async with database.owner(owner_id) as connection:
+        cursor = await connection.execute("SELECT pg_try_advisory_xact_lock_shared(%s)", [LOCK])
+        row = await cursor.fetchone()
+    return not (row and row[0])
 
 
 async def _tables(connection: psycopg.AsyncConnection) -> list[str]:

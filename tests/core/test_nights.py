@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from core import nights
 from core.errors import BadInput
-from core.nights import keep_nights, nightly, run_night
+from core.nights import keep_nights, nightly, run_night, watch
 from core.settings import Settings
 
 BEGINS = "Training: it begins, in a process of its own; replies come first."
@@ -56,6 +56,31 @@ async def test_a_night_ends_with_the_process_that_began_it(tmp_path: Path) -> No
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
     assert "cut short" in told[-1]
+
+
+async def test_a_look_at_verdicts_is_told_only_where_an_adapter_went_back() -> None:
+    told: list[str] = []
+    assert not await watch(told.append, says('print(\'{"alarm": false, "sentence": "Fine."}\')'))
+    assert not await watch(told.append, says('print(\'{"alarm": true, "sentence": "It went back."}\')'))
+    assert await watch(told.append, says("raise ValueError('secret words')"))
+    assert told == ["Training: It went back."]
+
+
+async def test_verdicts_are_watched_each_hour_even_without_nights(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = asyncio.Event()
+
+    async def look(_tell: object) -> int:
+        watched.set()
+        return 0
+
+    monkeypatch.setattr(nights, "watch", look)
+    monkeypatch.setattr(nights, "WATCH_EVERY", timedelta(seconds=1))
+    keeping = asyncio.create_task(keep_nights(None, print))
+    async with asyncio.timeout(20):
+        await watched.wait()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
 
 
 async def test_a_night_begins_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:

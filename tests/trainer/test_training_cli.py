@@ -16,6 +16,7 @@ from core.storage.database import Database
 from tests.core.models.tiny import Tiny
 from tests.trainer.people import questions, store_weeks
 from tests.trainer.test_adapters import judged, states
+from trainer.adapters import retire
 from trainer.cli import register
 
 app = typer.Typer()
@@ -81,7 +82,7 @@ async def test_a_dry_run_says_what_there_is_and_leaves_nothing(
 
 async def test_a_night_by_hand_leaves_its_row_and_its_reasons(database: Database, at_home: OwnerId) -> None:
     await store_weeks(database, at_home, questions(300), weeks=60)
-    told = await document_in_thread("train", "--minutes", "1")
+    told = await document_in_thread("train", "--minutes", "4")
     assert told["state"] in {"promoted", "refused"}
     (row,) = (await document_in_thread("adapters", "list"))["adapters"]
     assert row["name"] == told["adapter"]
@@ -104,6 +105,27 @@ async def test_versions_are_promoted_rolled_back_and_retired(
         "l2-2",
         "l2-1",
     ]
+
+
+async def test_something_forgotten_makes_a_night_due_although_nothing_is_new(
+    database: Database, at_home: OwnerId, tmp_path: Path
+) -> None:
+    await judged(database, at_home, tmp_path, "l2-1")
+    assert "Only 0 messages of yours are new" in await in_thread("train")
+    async with database.owner(at_home) as connection:
+        await retire(connection, at_home, "l2-1")
+    assert (await document_in_thread("train", "--dry-run"))["relearning"]
+    assert "Too little to learn from" in await in_thread("train")  # it began, though nothing is new
+
+
+async def test_watching_says_when_there_is_nothing_to_watch_and_status_what_serves(
+    database: Database, at_home: OwnerId, tmp_path: Path
+) -> None:
+    assert "too few verdicts" in await in_thread("adapters", "watch")
+    assert not (await document_in_thread("adapters", "watch"))["alarm"]
+    assert "The base serves, without an adapter." in await in_thread("train", "status")
+    await judged(database, at_home, tmp_path, "l2-1")
+    assert "l2-1 serves" in await in_thread("train", "status")
 
 
 async def in_thread(*words: str) -> str:

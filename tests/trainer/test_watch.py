@@ -63,7 +63,16 @@ async def test_fewer_drafts_taken_than_before_roll_the_adapter_back(
     assert (
         refused.reason == "Rolled back by itself: You took 15% of its 20 drafts, and 67% of the 36 before it."
     )
+    assert seen.sentence == (
+        "bad: you took 15% of its 20 drafts, and 67% of the 36 before it, so it was rolled back."
+    )
     async with database.owner(owner) as connection:
+        cursor = await connection.execute(
+            "SELECT actor, action, subject FROM audit WHERE owner_id = %s", [owner]
+        )
+        assert await cursor.fetchall() == [
+            ("locum", "adapter.rolled_back", {"adapter": "bad", "serving": "good", "verdicts": 20})
+        ]
         assert await watch_acceptance(connection, owner, tmp_path) is None  # nothing served before "good"
 
 
