@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
+from core.bench.made import DIMENSION, MODEL, WordVectors, fill, made_records
 from core.bench.scratch import describe_machine, scratch_database
-from core.bench.search import DIMENSION, MODEL, WordVectors, fill, made_records
 from core.ids import OwnerId
 from core.models.faces import Embedder, Vectors
 from core.owners import ensure_owner
