@@ -23,10 +23,9 @@ AS $$
              || ' ' || regexp_replace(regexp_replace(t, '[^\u3400-\u9fff\uf900-\ufaff]+', ' ', 'g'), '(\S)', '\1 ', 'g')
            END
 $$;
+-- Not a string: a restored backup must know that what it calls comes first.
 CREATE FUNCTION searchable(t text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN octet_length(t) = length(t) THEN t ELSE locum.in_pairs(locum.without_accents(t)) END
-$$;
+RETURN CASE WHEN octet_length(t) = length(t) THEN t ELSE in_pairs(without_accents(t)) END;
 
 ALTER TABLE messages DROP COLUMN tsv;
 ALTER TABLE messages ADD COLUMN tsv tsvector GENERATED ALWAYS AS
