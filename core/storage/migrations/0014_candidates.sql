@@ -22,7 +22,7 @@ SET search_path = locum, public, pg_temp
 AS $$
 BEGIN
     PERFORM gin_clean_pending_list('messages_words'), gin_clean_pending_list('facts_tsv');
-    ANALYZE messages, passages, embeddings, fact_embeddings;
+    ANALYZE messages, passages, embeddings, fact_embeddings, chats, chat_members, audiences, audience_members;
 END $$;
 
 -- As in 0013, but that words are counted among the owner's own.

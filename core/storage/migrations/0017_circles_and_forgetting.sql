@@ -30,6 +30,8 @@ COMMENT ON COLUMN facts.audience_set_at IS 'When the owner last said who may lea
 CREATE OR REPLACE FUNCTION readable_audiences(p_owner_id bigint, p_reader_kind text, p_reader_id bigint)
 RETURNS TABLE (audience_id bigint, since timestamptz, until timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = locum, pg_temp
+-- A planner that takes these tables for nearly empty would join every chat with every audience.
+SET enable_nestloop = off
 AS $$
 DECLARE
     readers bigint[];
